@@ -1,0 +1,97 @@
+//! The command line: options, progress, exit codes.
+
+mod analyze;
+mod estimate;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Finds the AWS STS calls in CloudTrail that fail, or will fail, with PackedPolicyTooLarge.
+#[derive(Parser)]
+#[command(name = "packtrail", version, about, after_help = EXIT_CODES, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0   done, nothing at or over --fail-on
+  1   failed
+  2   wrong usage, or a named source does not exist
+  3   no log file found
+  4   done, but some input could not be read; reports are written and say which
+  10  done, and a finding is at or over --fail-on (wins over 4)";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Read CloudTrail logs; report which roles and callers fail, are about to, or drift there
+    Analyze(analyze::Options),
+    /// Price one request: how large its session is, by part, against which limit
+    Estimate(estimate::Options),
+    /// Print every table and column, with type, unit and meaning
+    Schema,
+}
+
+/// How a command ended; the process exits with its code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Done,
+    Usage,
+    NoLogs,
+    Unread,
+    OverLimit,
+}
+
+impl End {
+    fn code(self) -> u8 {
+        match self {
+            End::Done => 0,
+            End::Usage => 2,
+            End::NoLogs => 3,
+            End::Unread => 4,
+            End::OverLimit => 10,
+        }
+    }
+}
+
+/// Runs the command in `args` (the program's name first) and returns the exit code.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // --help and --version come this way too, with code 0. A closed pipe is no reason to fail.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let ended = match cli.command {
+        Command::Analyze(options) => analyze::run(&options),
+        Command::Estimate(options) => estimate::run(&options),
+        Command::Schema => print(&crate::report::schema()).map(|()| End::Done),
+    };
+    match ended {
+        Ok(end) => ExitCode::from(end.code()),
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "packtrail: {error:#}");
+            ExitCode::from(1)
+        }
+    }
+}
+
+/// Writes to stdout; a reader that closed the pipe has seen enough.
+fn print(text: &str) -> anyhow::Result<()> {
+    match io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Says on stderr what is wrong with the way the command was called.
+fn usage(message: &dyn std::fmt::Display) -> End {
+    let _ = writeln!(io::stderr(), "packtrail: {message}");
+    End::Usage
+}

@@ -1,0 +1,38 @@
+//! A managed policy passed by its ARN takes a few bytes, whatever it says. The text must then be the same for every session, and the
+//! policy must stand in the account of the role (for GetFederationToken: of the user).
+//!
+//! See [session policies](https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies.html#policies_session).
+
+use super::{Context, Effect, Proposal, short_hash};
+use crate::packing::limits::{POLICY_AND_ARN_CHARS, POLICY_ARNS, policy_and_arn_chars};
+use crate::packing::{Operation, Request};
+
+/// Stands for the ARN of a policy that is yet to be created; as long as one with a name of 20 characters.
+const ARN: &str = "arn:aws:iam::ACCOUNT-ID:policy/NAME-OF-THE-POLICY";
+
+pub(super) fn rule(context: &Context<'_>) -> Option<Proposal> {
+    let text = context.request.policy.as_deref()?;
+    let policy = context.policy.as_ref()?;
+    let mut request = Request { policy: None, ..context.request.clone() };
+    request.policy_arns.push(ARN.to_owned());
+    let fits = request.policy_arns.len() <= POLICY_ARNS as usize && policy_and_arn_chars(&request) <= POLICY_AND_ARN_CHARS;
+    if !fits {
+        return None;
+    }
+    let account = match context.session.operation {
+        Operation::GetFederationToken => "user's",
+        _ => "role's",
+    };
+    let shown = if context.redact { short_hash(text) } else { policy.to_string() };
+    Some(Proposal {
+        rule: "use-managed-policy",
+        effect: Effect::NeedsReview,
+        title: format!("create the policy as a managed policy in the {account} account and pass its ARN instead of the inline document"),
+        detail: format!(
+            "the text must be the same for every session (policy variables such as ${{aws:PrincipalTag/...}} may stand in for what differs); \
+             what an ARN takes is known from one example only; policy: {shown}"
+        ),
+        request,
+        session: *context.session,
+    })
+}

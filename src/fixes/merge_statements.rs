@@ -1,0 +1,129 @@
+//! Two statements that differ in their actions only, or in their resources only, are one with both: the union of "A on R" and "B on R" is
+//! "A or B on R". That holds for `Allow` and `Deny`, and only when everything else is equal, the condition included. It does not hold for
+//! `NotAction` and `NotResource`, whose lists say what is left out.
+
+use super::{Context, Proposal, counted};
+use crate::policy::{Clause, Effect, Element, Policy, Scalars, Statement, Statements, Values};
+
+pub(super) fn rule(context: &Context<'_>) -> Option<Proposal> {
+    let mut policy = context.policy.clone()?;
+    let merged = rewrite(&mut policy);
+    (merged > 0).then(|| {
+        let title = format!("merge {} into others that differ in actions or resources only", counted(merged, "statement"));
+        context.rewritten("merge-statements", title, String::new(), &policy)
+    })
+}
+
+/// Merges as many statements as it can, and says how many went.
+pub(super) fn rewrite(policy: &mut Policy) -> usize {
+    let mut gone = 0;
+    for element in &mut policy.elements {
+        if let Element::Statement(Statements::Many(statements)) = element {
+            while merge_one(statements) {
+                gone += 1;
+            }
+        }
+    }
+    gone
+}
+
+/// Merges the first pair that can be.
+fn merge_one(statements: &mut Vec<Statement>) -> bool {
+    for first in 0..statements.len() {
+        for second in first + 1..statements.len() {
+            let pair = statements.get(first).zip(statements.get(second));
+            if let Some(merged) = pair.and_then(|(one, other)| merge(one, other)) {
+                statements.remove(second);
+                if let Some(place) = statements.get_mut(first) {
+                    *place = merged;
+                }
+                return true;
+            }
+        }
+    }
+    false
+}
+
+/// The keys of a condition operator, with their values.
+type Keys = Vec<(String, Scalars)>;
+
+/// The elements of a statement that decide; none where one stands twice or is not known, since it is not clear what they mean.
+#[derive(Default)]
+struct Known<'a> {
+    effect: Option<Effect>,
+    action: Option<&'a Values>,
+    not_action: Option<&'a Values>,
+    resource: Option<&'a Values>,
+    not_resource: Option<&'a Values>,
+    condition: Option<&'a [(String, Keys)]>,
+}
+
+fn known(statement: &Statement) -> Option<Known<'_>> {
+    let mut known = Known::default();
+    for clause in &statement.clauses {
+        let twice = match clause {
+            Clause::Sid(_) => false,
+            Clause::Effect(effect) => known.effect.replace(*effect).is_some(),
+            Clause::Action(values) => known.action.replace(values).is_some(),
+            Clause::NotAction(values) => known.not_action.replace(values).is_some(),
+            Clause::Resource(values) => known.resource.replace(values).is_some(),
+            Clause::NotResource(values) => known.not_resource.replace(values).is_some(),
+            Clause::Condition(condition) => known.condition.replace(condition).is_some(),
+            Clause::Other(..) => true,
+        };
+        if twice {
+            return None;
+        }
+    }
+    Some(known)
+}
+
+fn same(one: Option<&Values>, other: Option<&Values>) -> bool {
+    let sorted = |values: &Values| {
+        let mut texts = values.as_slice().to_vec();
+        texts.sort_unstable();
+        texts.dedup();
+        texts
+    };
+    match (one, other) {
+        (Some(one), Some(other)) => sorted(one) == sorted(other),
+        (None, None) => true,
+        _ => false,
+    }
+}
+
+fn merge(one: &Statement, other: &Statement) -> Option<Statement> {
+    let (left, right) = (known(one)?, known(other)?);
+    let alike = left.effect.is_some()
+        && left.effect == right.effect
+        && left.condition == right.condition
+        && same(left.not_action, right.not_action)
+        && same(left.not_resource, right.not_resource);
+    if !alike {
+        return None;
+    }
+    let same_resource = same(left.resource, right.resource);
+    let same_action = same(left.action, right.action);
+    let union_of = match (left.action, right.action, left.resource, right.resource) {
+        _ if same_action && same_resource => return Some(one.clone()),
+        (Some(_), Some(actions), _, _) if same_resource => Clause::Action(actions.clone()),
+        (_, _, Some(_), Some(resources)) if same_action => Clause::Resource(resources.clone()),
+        _ => return None,
+    };
+    let mut merged = one.clone();
+    for clause in &mut merged.clauses {
+        match (clause, &union_of) {
+            (Clause::Action(values), Clause::Action(more)) | (Clause::Resource(values), Clause::Resource(more)) => {
+                let mut texts = values.as_slice().to_vec();
+                for text in more.as_slice() {
+                    if !texts.contains(text) {
+                        texts.push(text.clone());
+                    }
+                }
+                *values = Values::Many(texts);
+            }
+            _ => {}
+        }
+    }
+    Some(merged)
+}

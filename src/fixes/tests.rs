@@ -1,0 +1,309 @@
+use std::collections::HashMap;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::*;
+use crate::packing::Operation;
+use crate::policy::{Clause, Effect as PolicyEffect, Element, Scalar, Scalars, Statement, Statements, Values};
+
+fn session() -> Session {
+    Session { session_name_bytes: Some(12), ..Session::new(Operation::AssumeRole, CallerKind::IamUser) }
+}
+
+fn with_policy(policy: &str) -> Request {
+    Request { policy: Some(policy.to_owned()), ..Request::default() }
+}
+
+fn with_tags(tags: &[(&str, &str)]) -> Request {
+    Request { tags: tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(), ..Request::default() }
+}
+
+fn fixes(request: &Request) -> Vec<Fix> {
+    suggest(request, &session(), Regime::PackedPolicy, &Profile::builtin(), false)
+}
+
+fn fix(request: &Request, rule: &str) -> Fix {
+    fixes(request).into_iter().find(|fix| fix.rule == rule).unwrap_or_else(|| panic!("no {rule}"))
+}
+
+fn rules(request: &Request) -> Vec<&'static str> {
+    fixes(request).iter().map(|fix| fix.rule).collect()
+}
+
+fn document(statements: &str) -> String {
+    format!(r#"{{"Version":"2012-10-17","Statement":[{statements}]}}"#)
+}
+
+const READ: &str = r#"{"Sid":"Read","Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::b/*"}"#;
+const WRITE: &str = r#"{"Sid":"Write","Effect":"Allow","Action":["s3:PutObject"],"Resource":["arn:aws:s3:::b/*"]}"#;
+
+#[test]
+fn sids_are_dropped_and_priced() {
+    let fix = fix(&with_policy(&document(READ)), "drop-sids");
+    assert_eq!(fix.effect, Effect::SameMeaning);
+    assert_eq!(fix.saved_bytes, 1 + 1 + 4);
+    assert_eq!(fix.title, "drop 1 Sid or Id element from the policy");
+    let text = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::b/*"}]}"#;
+    assert_eq!(fix.request.policy.as_deref(), Some(text));
+    assert_eq!(fix.detail, format!("policy: {text}"));
+    assert!((fix.before_percent - fix.after.value - 100.0 * 6.0 / 460.0).abs() < 1e-9);
+}
+
+#[test]
+fn covered_actions_and_resources_are_dropped_with_what_covers_them() {
+    let statement = r#"{"Effect":"Allow","Action":["s3:GetObject","S3:get*","s3:PutObject","s3:GetObject"],"Resource":["*","arn:aws:s3:::b/*"]}"#;
+    let fix = fix(&with_policy(&document(statement)), "drop-covered");
+    assert_eq!(
+        fix.request.policy.as_deref(),
+        Some(document(r#"{"Effect":"Allow","Action":["S3:get*","s3:PutObject"],"Resource":"*"}"#).as_str())
+    );
+    assert_eq!(fix.title, "drop 3 actions or resources covered by others of the same statement");
+    assert!(fix.detail.starts_with("`s3:GetObject` is covered by `S3:get*`, `s3:GetObject` is covered by `S3:get*`"), "{}", fix.detail);
+}
+
+#[test]
+fn statements_that_differ_in_one_list_are_merged() {
+    let merged = fix(&with_policy(&document(&[READ, WRITE].join(","))), "merge-statements");
+    assert_eq!(
+        merged.request.policy.as_deref(),
+        Some(
+            document(r#"{"Sid":"Read","Effect":"Allow","Action":["s3:GetObject","s3:PutObject"],"Resource":"arn:aws:s3:::b/*"}"#).as_str()
+        )
+    );
+}
+
+#[test]
+fn statements_that_differ_in_more_are_left_alone() {
+    let pairs = [
+        [READ, r#"{"Effect":"Allow","Action":"s3:PutObject","Resource":"arn:aws:s3:::c/*"}"#],
+        [READ, r#"{"Effect":"Deny","Action":"s3:PutObject","Resource":"arn:aws:s3:::b/*"}"#],
+        [READ, r#"{"Effect":"Allow","Action":"s3:PutObject","Resource":"arn:aws:s3:::b/*","Condition":{"Bool":{"aws:SecureTransport":"true"}}}"#],
+        [READ, r#"{"Effect":"Allow","NotAction":"s3:PutObject","Resource":"arn:aws:s3:::b/*"}"#],
+        [READ, r#"{"Effect":"Allow","Action":"s3:PutObject","Resource":"arn:aws:s3:::b/*","Principal":"*"}"#],
+        [READ, r#"{"Effect":"Allow","Action":"s3:PutObject","Action":"s3:GetObject","Resource":"arn:aws:s3:::b/*"}"#],
+        [
+            r#"{"Effect":"Allow","NotAction":"s3:PutObject","Resource":"arn:aws:s3:::b/*"}"#,
+            r#"{"Effect":"Allow","NotAction":"s3:GetObject","Resource":"arn:aws:s3:::b/*"}"#,
+        ],
+    ];
+    for pair in pairs {
+        assert!(!rules(&with_policy(&document(&pair.join(",")))).contains(&"merge-statements"), "{pair:?}");
+    }
+}
+
+#[test]
+fn all_rewrites_together_save_more_than_each() {
+    let request = with_policy(&document(&[READ, WRITE].join(",")));
+    let together = fix(&request, "all-same-meaning");
+    for one in fixes(&request).iter().filter(|one| one.effect == Effect::SameMeaning && one.rule != "all-same-meaning") {
+        assert!(one.saved_bytes < together.saved_bytes, "{}", one.rule);
+    }
+}
+
+#[test]
+fn a_managed_policy_replaces_the_document_but_never_the_eleventh_arn() {
+    let mut request = with_policy(&document(&[READ, WRITE].join(",")));
+    let managed = fix(&request, "use-managed-policy");
+    assert_eq!(managed.effect, Effect::NeedsReview);
+    assert_eq!((managed.request.policy.as_deref(), managed.request.policy_arns.len()), (None, 1));
+    assert!(managed.title.contains("in the role's account"));
+    request.policy_arns = vec!["arn:aws:iam::111122223333:policy/p".to_owned(); 10];
+    assert!(!rules(&request).contains(&"use-managed-policy"));
+}
+
+#[test]
+fn a_federation_token_always_keeps_a_policy() {
+    let federated = Session::new(Operation::GetFederationToken, CallerKind::IamUser);
+    for regime in Regime::ALL {
+        for fix in suggest(&with_policy(&document(&[READ, WRITE].join(","))), &federated, regime, &Profile::builtin(), false) {
+            assert!(fix.request.policy.is_some() || !fix.request.policy_arns.is_empty(), "{}", fix.rule);
+            assert_ne!(fix.rule, "use-source-identity");
+        }
+    }
+}
+
+#[test]
+fn short_tag_keys_never_meet_another_key() {
+    let mut request = with_tags(&[("department", "1"), ("DE", "2"), ("cost-center", "3")]);
+    request.inherited_tags = vec![("CC".to_owned(), "4".to_owned())];
+    let fix = fix(&request, "shorten-tag-keys");
+    let keys: Vec<_> = fix.request.tags.iter().map(|(key, _)| key.as_str()).collect();
+    assert_eq!(keys, ["de2", "DE", "cc2"]);
+    assert_eq!(fix.saved_bytes, 7 + 8);
+    assert!(fix.detail.contains("`department` to `de2` (7 bytes less)"));
+    assert!(fix.detail.ends_with("writing tags in lower case saves 0 bytes: a letter takes one byte in either case"));
+}
+
+#[test]
+fn an_identity_tag_moves_to_the_source_identity_where_that_pays() {
+    let request = with_tags(&[("user", "anna@example.com"), ("e-mail", "anna@example.com"), ("team", "x")]);
+    let moved = fix(&request, "use-source-identity");
+    assert_eq!(moved.request.tags, [("team".to_owned(), "x".to_owned())]);
+    assert_eq!(moved.session.source_identity_bytes, Some(16));
+    assert_eq!(moved.saved_bytes, 23 + 25);
+    let in_token = |request: &Request| {
+        let found = suggest(request, &session(), Regime::SessionToken, &Profile::builtin(), false);
+        found.into_iter().find(|fix| fix.rule == "use-source-identity").map(|fix| fix.saved_bytes)
+    };
+    assert_eq!(in_token(&request), Some(48 - 16 - 25));
+    assert_eq!(in_token(&with_tags(&[("user", "anna@example.com")])), None);
+    assert!(!rules(&with_tags(&[("user", "a b")])).contains(&"use-source-identity"));
+    assert!(!rules(&with_tags(&[("user", "x")])).contains(&"use-source-identity"));
+}
+
+#[test]
+fn the_fewest_largest_tags_that_reach_the_target_are_dropped() {
+    let (large, small) = ("v".repeat(200), "v".repeat(90));
+    let request = with_tags(&[("a", &small), ("b", &large), ("c", &small)]);
+    let fix = fix(&request, "drop-largest-tags");
+    assert_eq!(fix.request.tags.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>(), ["a", "c"]);
+    assert_eq!(fix.detail, "`b` (204 bytes)");
+    assert!(fix.after.value < TARGET_PERCENT);
+}
+
+#[test]
+fn what_reaches_the_target_comes_first_and_keeps_the_meaning_if_it_can() {
+    let long_sid = READ.replace("Read", "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01234567");
+    let request = Request { tags: vec![("team".to_owned(), "v".repeat(250))], ..with_policy(&document(&long_sid)) };
+    let found = fixes(&request);
+    assert!(found[0].before_percent > TARGET_PERCENT);
+    assert_eq!((found[0].rule, found[0].effect), ("drop-sids", Effect::SameMeaning));
+    assert!(found[0].after.value < TARGET_PERCENT && found.iter().any(|fix| fix.after.value < found[0].after.value));
+}
+
+#[test]
+fn calls_by_aws_services_get_no_fixes() {
+    let service = Session::new(Operation::AssumeRole, CallerKind::AwsService);
+    assert_eq!(suggest(&with_policy(&document(READ)), &service, Regime::PackedPolicy, &Profile::builtin(), false), []);
+}
+
+#[test]
+fn redaction_leaves_no_policy_text_and_no_tag_value() {
+    let secret = READ.replace("arn:aws:s3:::b/*", "arn:aws:s3:::secret-bucket/*").replace("Read", "SecretSid");
+    let double = secret.replace("\"s3:GetObject\"", "[\"s3:SecretAction\",\"s3:*\"]");
+    let mut request = with_policy(&document(&[secret, double].join(", ")));
+    request.tags = vec![("user".to_owned(), "secret@example.com".to_owned()), ("team".to_owned(), "secret-team".to_owned())];
+    for regime in Regime::ALL {
+        let found = suggest(&request, &session(), regime, &Profile::builtin(), true);
+        assert!(found.len() >= 6);
+        for fix in found {
+            let shown = format!("{} {}", fix.title, fix.detail).to_lowercase();
+            assert!(!shown.contains("secret"), "{shown}");
+        }
+    }
+}
+
+#[test]
+fn advice_without_effect_is_named_only_where_it_applies() {
+    assert!(without_effect(&with_policy(&document(READ)), 0).is_empty());
+    assert!(without_effect(&with_tags(&[("team", "x y")]), 0).is_empty());
+    assert_eq!(without_effect(&with_policy(&document(READ)), 7).len(), 1);
+    let both = Request { policy: Some(document(READ).replace(',', ", ")), ..with_tags(&[("Team", "x")]) };
+    assert_eq!(without_effect(&both, 0).len(), 2);
+    assert!(fix(&both, "drop-sids").detail.contains("removing white space from the policy saves 0 bytes"));
+}
+
+#[test]
+fn a_text_that_is_no_policy_is_left_alone() {
+    assert_eq!(fixes(&with_policy("{ \"Statement\": ")), []);
+    assert_eq!(fixes(&Request::default()), []);
+}
+
+/// A plain evaluator: what a policy decides about one action on one resource, with each condition true or not.
+fn decide(policy: &Policy, action: &str, resource: &str, holds: &HashMap<String, bool>) -> Option<PolicyEffect> {
+    let mut decision = None;
+    for statement in policy.statements() {
+        let mut effect = None;
+        let applies = statement.clauses.iter().all(|clause| match clause {
+            Clause::Effect(stated) => {
+                effect = Some(*stated);
+                true
+            }
+            Clause::Action(values) => any_matches(values, action, true),
+            Clause::NotAction(values) => !any_matches(values, action, true),
+            Clause::Resource(values) => any_matches(values, resource, false),
+            Clause::NotResource(values) => !any_matches(values, resource, false),
+            Clause::Condition(condition) => holds[&format!("{condition:?}")],
+            Clause::Sid(_) | Clause::Other(..) => true,
+        });
+        match (applies, effect) {
+            (true, Some(PolicyEffect::Deny)) => return Some(PolicyEffect::Deny),
+            (true, Some(PolicyEffect::Allow)) => decision = Some(PolicyEffect::Allow),
+            _ => {}
+        }
+    }
+    decision
+}
+
+fn any_matches(values: &Values, text: &str, ignore_case: bool) -> bool {
+    values.as_slice().iter().any(|pattern| {
+        if ignore_case {
+            super::wildcard::tests::glob(pattern.to_lowercase().as_bytes(), text.to_lowercase().as_bytes())
+        } else {
+            super::wildcard::tests::glob(pattern.as_bytes(), text.as_bytes())
+        }
+    })
+}
+
+const ACTIONS: [&str; 8] = ["*", "s3:*", "s3:Get*", "S3:getobject", "s3:GetObject", "s3:PutObject", "ec2:Describe?pcs", "ec2:*"];
+const RESOURCES: [&str; 7] =
+    ["*", "arn:aws:s3:::b/*", "arn:aws:s3:::b/a*", "arn:aws:s3:::b/ab", "arn:aws:s3:::c", "arn:aws:s3:::*", "arn:*:b/ab"];
+
+fn texts(from: &'static [&'static str]) -> impl Strategy<Value = Values> {
+    let text = move || select(from).prop_map(str::to_owned);
+    prop_oneof![text().prop_map(Values::One), vec(text(), 1..5).prop_map(Values::Many)]
+}
+
+fn statement() -> impl Strategy<Value = Statement> {
+    let condition = select(vec!["true", "false"]).prop_map(|value| {
+        let values = Scalars::One(Scalar::String(value.to_owned()));
+        Clause::Condition(vec![("Bool".to_owned(), vec![("aws:SecureTransport".to_owned(), values)])])
+    });
+    let actions = prop_oneof![3 => texts(&ACTIONS).prop_map(Clause::Action), 1 => texts(&ACTIONS).prop_map(Clause::NotAction)];
+    let resources = prop_oneof![3 => texts(&RESOURCES).prop_map(Clause::Resource), 1 => texts(&RESOURCES).prop_map(Clause::NotResource)];
+    let effect = prop_oneof![Just(PolicyEffect::Allow), Just(PolicyEffect::Deny)].prop_map(Clause::Effect);
+    let sid = prop::option::of("[a-z]{1,6}".prop_map(Clause::Sid));
+    (sid, effect, actions, resources, prop::option::weighted(0.2, condition)).prop_map(|(sid, effect, actions, resources, condition)| {
+        Statement { clauses: sid.into_iter().chain([effect, actions, resources]).chain(condition).collect() }
+    })
+}
+
+fn policies() -> impl Strategy<Value = Policy> {
+    vec(statement(), 1..7).prop_map(|statements| Policy {
+        elements: vec![Element::Version("2012-10-17".to_owned()), Element::Statement(Statements::Many(statements))],
+    })
+}
+
+proptest! {
+    #[test]
+    fn same_meaning_rules_decide_as_before_and_weigh_less(policy in policies(), truths in any::<[bool; 2]>()) {
+        let request = with_policy(&policy.to_string());
+        let holds: HashMap<String, bool> = policy
+            .statements()
+            .flat_map(|statement| &statement.clauses)
+            .filter_map(|clause| match clause {
+                Clause::Condition(condition) => Some(format!("{condition:?}")),
+                _ => None,
+            })
+            .map(|text| { let truth = truths[usize::from(text.contains("true"))]; (text, truth) })
+            .collect();
+        let before_bytes = pack(&request, &Profile::builtin()).packed_bytes();
+        for fix in fixes(&request) {
+            prop_assert!(pack(&fix.request, &Profile::builtin()).packed_bytes() + fix.saved_bytes == before_bytes);
+            if fix.effect == Effect::SameMeaning {
+                let rewritten = Policy::parse(fix.request.policy.as_deref().unwrap()).unwrap();
+                for action in ["s3:GetObject", "S3:GETOBJECT", "s3:PutObject", "ec2:DescribeVpcs", "iam:GetUser"] {
+                    for resource in ["arn:aws:s3:::b/ab", "arn:aws:s3:::b/x", "arn:aws:s3:::c", "arn:aws:sqs:eu:1:b/ab", "x"] {
+                        prop_assert_eq!(
+                            decide(&rewritten, action, resource, &holds),
+                            decide(&policy, action, resource, &holds),
+                            "{} on {} by {}", action, resource, fix.rule
+                        );
+                    }
+                }
+            }
+        }
+    }
+}

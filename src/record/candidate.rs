@@ -1,0 +1,146 @@
+//! Whether a record may be an STS call, told from its text without parsing it; and what a record's own keys say it is.
+
+use std::borrow::Cow;
+
+use memchr::arch::all::packedpair::HeuristicFrequencyRank;
+use memchr::memmem::{Finder, FinderBuilder};
+
+use super::Kind;
+use super::members::{Members, RawValue};
+
+/// What `eventSource` of a call to STS reads.
+const STS: &[u8] = b"sts.amazonaws.com";
+
+/// Looks for text that every STS call has.
+pub struct Sieve {
+    sts: Finder<'static>,
+    escape: Finder<'static>,
+}
+
+/// Makes the search look for a `t` two characters before a full stop: every record has `amazonaws`, whose letters are rare elsewhere.
+struct Ranks;
+
+impl HeuristicFrequencyRank for Ranks {
+    fn rank(&self, byte: u8) -> u8 {
+        match byte {
+            b't' => 0,
+            b'.' => 1,
+            _ => 255,
+        }
+    }
+}
+
+impl Default for Sieve {
+    fn default() -> Sieve {
+        Sieve {
+            sts: FinderBuilder::new().build_forward_with_ranker(Ranks, STS),
+            escape: Finder::new(b"\\u00"),
+        }
+    }
+}
+
+impl Sieve {
+    /// Whether `record` may be an STS call, or hold one as an envelope does. `backslash` says whether it has a backslash at all.
+    ///
+    /// In the text of an STS call `sts.amazonaws.com` stands as it is, or some character of it is escaped. JSON has one escape for a letter or a full
+    /// stop, `\u00` and two hexadecimal digits. Where the record is itself a string in another document (`CloudTrailEvent`), that escape may in turn have
+    /// its backslash, its `u` or its digits escaped the same way. So a record is let through as well if an escape in it gives a letter, a digit, a full
+    /// stop or a backslash; the ones that CloudTrail writes (`\u003d`, `\u0026`, `\u0027`, `\u003c`, `\u003e`) give none of these.
+    #[inline]
+    pub fn lets_through(&self, record: &[u8], backslash: bool) -> bool {
+        self.sts.find(record).is_some() || (backslash && self.hides(record))
+    }
+
+    fn hides(&self, record: &[u8]) -> bool {
+        self.escape.find_iter(record).any(|at| {
+            let digits = record
+                .get(at + 4..at + 6)
+                .and_then(|digits| str::from_utf8(digits).ok());
+            let Some(byte) = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) else {
+                // Not two digits: no sound escape, or one whose digits are escaped themselves.
+                return true;
+            };
+            byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'\\'
+        })
+    }
+}
+
+/// The record that a JSON object is or holds.
+pub enum Inner<'a> {
+    /// The object itself.
+    Itself,
+    /// `detail` of an EventBridge envelope, or `CloudTrailEvent` where that is an object.
+    Object(&'a [u8]),
+    /// `CloudTrailEvent` of an element of a `lookup-events` answer.
+    Text(Cow<'a, str>),
+    /// `CloudTrailEvent` that is no sound JSON string.
+    BadText,
+}
+
+/// Unwraps a record from what `lookup-events` or EventBridge put around it, by the object's own keys.
+pub fn unwrap(object: &[u8]) -> Inner<'_> {
+    for (key, value) in Members::of(object) {
+        match (key.value().as_deref(), value) {
+            // A record's keys; most often the first.
+            (Some("eventVersion" | "eventSource" | "eventName"), _) => return Inner::Itself,
+            (Some("CloudTrailEvent"), RawValue::Str(text)) => {
+                return text.value().map_or(Inner::BadText, Inner::Text);
+            }
+            (Some("CloudTrailEvent" | "detail"), RawValue::Object(record)) => {
+                return Inner::Object(record);
+            }
+            _ => {}
+        }
+    }
+    Inner::Itself
+}
+
+/// What an object's own keys say it is; the object may be cut short. [`Kind::Unknown`] where not even one key is whole.
+///
+/// Sources: AWS CloudTrail user guide, "CloudTrail record contents" and its pages for Insights, network activity and aggregated events, and "CloudTrail
+/// digest file structure".
+pub fn kind_of(object: &[u8]) -> Kind {
+    let mut kind = Kind::Unknown;
+    for (key, value) in Members::of(object) {
+        if kind == Kind::Unknown {
+            kind = Kind::NotALog;
+        }
+        let text = match value {
+            RawValue::Str(text) => text.value(),
+            _ => None,
+        };
+        match key.value().as_deref() {
+            Some("eventCategory") => match text.as_deref() {
+                Some("Insight") => return Kind::Insight,
+                Some("NetworkActivity") => return Kind::NetworkActivity,
+                Some("Aggregated") => return Kind::Aggregated,
+                _ => kind = Kind::CloudTrail,
+            },
+            Some("insightDetails") => return Kind::Insight,
+            Some("digestStartTime" | "digestS3Bucket" | "digestPublicKeyFingerprint") => {
+                return Kind::Digest;
+            }
+            // S3 and SQS notifications have the same shape, and such a source.
+            Some("eventSource")
+                if text
+                    .as_deref()
+                    .is_some_and(|source| source.starts_with("aws:")) =>
+            {
+                return Kind::NotALog;
+            }
+            Some("eventVersion" | "eventSource" | "eventName") => kind = Kind::CloudTrail,
+            Some("CloudTrailEvent") => match (text, value) {
+                (Some(text), _) => return kind_of(text.as_bytes()),
+                (None, RawValue::Object(record)) => return kind_of(record),
+                _ => {}
+            },
+            Some("detail") if kind != Kind::CloudTrail => {
+                if let RawValue::Object(record) = value {
+                    return kind_of(record);
+                }
+            }
+            _ => {}
+        }
+    }
+    kind
+}

@@ -1,0 +1,437 @@
+//! The containers of records: goes through them value by value, parsing no more than their own level.
+
+use super::candidate::{self, Inner, Sieve};
+use super::damage::{Damage, Place, Reason};
+use super::members::{RawStr, string_end};
+use super::structure::{Scan, Scanner};
+use super::text::{Step, Stop, Text};
+use super::{Found, Kind, Outcome};
+
+/// What is prepared once for many files.
+#[derive(Default)]
+pub struct Scratch {
+    sieve: Sieve,
+}
+
+/// What reading one text came to.
+pub struct Summary {
+    kind: Kind,
+    records: u64,
+    damage: Option<Damage>,
+}
+
+impl Summary {
+    pub fn into_outcome(self, text: &Text<'_>) -> Outcome {
+        Outcome {
+            kind: self.kind,
+            records: self.records,
+            bytes_read: text.bytes_read(),
+            bytes_inflated: text.bytes_inflated(),
+            damage: self.damage,
+        }
+    }
+}
+
+/// Reads `text` to its end or to the damage in it.
+pub fn read(
+    text: &mut Text<'_>,
+    scratch: &mut Scratch,
+    sink: &mut dyn FnMut(Found<'_>),
+) -> Summary {
+    let mut run = Run {
+        text,
+        sieve: &scratch.sieve,
+        sink,
+        records: 0,
+        seen: None,
+        container: false,
+    };
+    let stop = run.values().err();
+    run.into_summary(stop)
+}
+
+struct Run<'r, 'a> {
+    text: &'r mut Text<'a>,
+    sieve: &'r Sieve,
+    sink: &'r mut dyn FnMut(Found<'_>),
+    /// Objects found whole where records stand.
+    records: u64,
+    /// What those objects are: a CloudTrail record's kind once there was one, else that of the first.
+    seen: Option<Kind>,
+    /// A list of records was begun under its key.
+    container: bool,
+}
+
+/// A whole value in the window.
+struct Value {
+    start: u64,
+    end: u64,
+    backslash: bool,
+    non_ascii: bool,
+}
+
+impl Run<'_, '_> {
+    fn into_summary(self, stop: Option<Stop>) -> Summary {
+        let records = self.records;
+        let kind = match (self.seen, &stop) {
+            (Some(seen), _) => seen,
+            (None, None) if self.container => Kind::CloudTrail,
+            (None, None) => Kind::NotALog,
+            (None, Some(_)) if self.container => Kind::CloudTrail,
+            // Nothing whole came before the damage. What was begun may tell.
+            (None, Some(stop)) => match (
+                self.text.held().map_or(Kind::Unknown, candidate::kind_of),
+                &stop.reason,
+            ) {
+                (
+                    Kind::Unknown,
+                    Reason::Expected(_) | Reason::Bracket | Reason::Control | Reason::Utf8,
+                ) => Kind::NotALog,
+                (
+                    Kind::NotALog,
+                    Reason::Io(_) | Reason::GzipBomb { .. } | Reason::Long(_) | Reason::Depth(_),
+                ) => Kind::Unknown,
+                (kind, _) => kind,
+            },
+        };
+        let read = matches!(kind, Kind::CloudTrail | Kind::Unknown);
+        let damage = stop.filter(|_| read).map(|stop| Damage {
+            place: Place {
+                offset: Some(stop.offset),
+                records,
+            },
+            reason: stop.reason,
+        });
+        Summary {
+            kind,
+            records,
+            damage,
+        }
+    }
+
+    /// The values of the text, one after another.
+    fn values(&mut self) -> Step<()> {
+        loop {
+            match self.next_byte()? {
+                None => return Ok(()),
+                Some(b'{') => self.object()?,
+                Some(b'[') => {
+                    self.advance(1);
+                    self.list()?;
+                }
+                // A byte order mark, at the start or where files were joined.
+                Some(0xef) if self.begins_with(&[0xef, 0xbb, 0xbf])? => self.advance(3),
+                Some(_) => return Err(self.expected("a json object or array")),
+            }
+        }
+    }
+
+    /// An object that stands by itself: it has a list of records, or is a record (in an envelope or not).
+    fn object(&mut self) -> Step<()> {
+        self.text.hold();
+        let start = self.text.position();
+        if self.records > 0 && !self.container && self.line(start)? {
+            return Ok(());
+        }
+        self.advance(1);
+        let mut container = false;
+        let mut first = true;
+        loop {
+            match self.next_byte()? {
+                Some(b'}') if first => break,
+                Some(b'"') => {}
+                _ => return Err(self.expected("a key")),
+            }
+            first = false;
+            let held = self.text.hold();
+            let key = self.string()?;
+            let list = matches!(
+                RawStr::new(self.text.between(key.start + 1, key.end - 1))
+                    .value()
+                    .as_deref(),
+                Some("Records" | "Events")
+            );
+            if held {
+                self.text.release();
+            }
+            if self.next_byte()? != Some(b':') {
+                return Err(self.expected("`:`"));
+            }
+            self.advance(1);
+            if self.next_byte()? == Some(b'[') && list {
+                // From here on the object need not be kept in memory.
+                self.text.release();
+                container = true;
+                self.container = true;
+                self.advance(1);
+                self.list()?;
+            } else {
+                self.skip()?;
+            }
+            match self.next_byte()? {
+                Some(b',') => self.advance(1),
+                Some(b'}') => break,
+                _ => return Err(self.expected("`,` or `}`")),
+            }
+        }
+        self.advance(1);
+        if !container {
+            let end = self.text.position();
+            let bytes = self.text.between(start, end);
+            let value = Value {
+                start,
+                end,
+                backslash: memchr::memchr(b'\\', bytes).is_some(),
+                non_ascii: !bytes.is_ascii(),
+            };
+            self.record(&value)?;
+        }
+        self.text.release();
+        Ok(())
+    }
+
+    /// After a first record that stands by itself more will follow, and looking for the end of one is faster than going through its keys. False, and
+    /// nothing happened, where the object may after all be something else.
+    fn line(&mut self, start: u64) -> Step<bool> {
+        let value = match self.brackets() {
+            Ok(value) => value,
+            // If this is a container after all, the records in it that are whole count, and it may be as long as it likes.
+            Err(stop) => {
+                self.text.put_back(stop);
+                self.text.go_to(start);
+                return Ok(false);
+            }
+        };
+        let bytes = self.text.between(start, value.end);
+        let doubtful = value.backslash
+            || memchr::memmem::find(bytes, b"\"Records\"").is_some()
+            || memchr::memmem::find(bytes, b"\"Events\"").is_some();
+        if doubtful {
+            self.text.go_to(start);
+            return Ok(false);
+        }
+        self.record(&value)?;
+        self.text.release();
+        Ok(true)
+    }
+
+    /// The elements of an array of records, behind its opening bracket. Elements that are no objects are no records.
+    fn list(&mut self) -> Step<()> {
+        if self.next_byte()? == Some(b']') {
+            self.advance(1);
+            return Ok(());
+        }
+        loop {
+            if self.next_byte()? == Some(b'{') {
+                self.text.hold();
+                let value = self.brackets()?;
+                self.record(&value)?;
+                self.text.release();
+            } else {
+                self.skip()?;
+            }
+            match self.next_byte()? {
+                Some(b',') => self.advance(1),
+                Some(b']') => {
+                    self.advance(1);
+                    return Ok(());
+                }
+                _ => return Err(self.expected("`,` or `]`")),
+            }
+        }
+    }
+
+    /// One object that stands where records stand.
+    fn record(&mut self, value: &Value) -> Step<()> {
+        let bytes = self.text.between(value.start, value.end);
+        self.check_utf8(value)?;
+        if self.seen != Some(Kind::CloudTrail) {
+            let kind = candidate::kind_of(bytes);
+            // An object without any key is none of the others either.
+            let kind = if kind == Kind::Unknown {
+                Kind::NotALog
+            } else {
+                kind
+            };
+            if self.seen.is_none() || kind == Kind::CloudTrail {
+                self.seen = Some(kind);
+            }
+        }
+        if self.sieve.lets_through(bytes, value.backslash) {
+            let bad = || {
+                self.text
+                    .stop_at(value.start, Reason::Expected("a record as json text"))
+            };
+            let record = self.records + 1;
+            match candidate::unwrap(bytes) {
+                Inner::Itself => (self.sink)(Found {
+                    record,
+                    json: simdutf8::basic::from_utf8(bytes).map_err(|_| bad())?,
+                }),
+                Inner::Object(inner) => (self.sink)(Found {
+                    record,
+                    json: simdutf8::basic::from_utf8(inner).map_err(|_| bad())?,
+                }),
+                Inner::Text(inner) => (self.sink)(Found {
+                    record,
+                    json: &inner,
+                }),
+                Inner::BadText => return Err(bad()),
+            }
+        }
+        self.records += 1;
+        Ok(())
+    }
+
+    /// Skips any value.
+    fn skip(&mut self) -> Step<()> {
+        let byte = self.next_byte()?;
+        let held = self.text.hold();
+        match byte {
+            Some(b'{' | b'[') => {
+                let value = self.brackets()?;
+                self.check_utf8(&value)?;
+            }
+            Some(b'"') => {
+                self.string()?;
+            }
+            Some(b't' | b'f' | b'n' | b'-' | b'0'..=b'9') => {
+                while let Some(byte) = self.text.peek()?
+                    && (byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'+' | b'.'))
+                {
+                    self.advance(1);
+                }
+            }
+            _ => return Err(self.expected("a value")),
+        }
+        if held {
+            self.text.release();
+        }
+        Ok(())
+    }
+
+    /// The object or array that begins here; goes behind its end. The text must be held.
+    fn brackets(&mut self) -> Step<Value> {
+        let start = self.text.position();
+        let mut scanner = Scanner::default();
+        let mut scanned = start;
+        let end = loop {
+            match scanner.scan(self.text.from(scanned)) {
+                Scan::End(end) => break scanned + end as u64,
+                Scan::Bad(at, reason) => {
+                    return Err(self.text.stop_at(scanned + at as u64, reason));
+                }
+                Scan::More(bytes) => scanned += bytes as u64,
+            }
+            let stop = match self.text.more() {
+                Ok(true) => continue,
+                Ok(false) => None,
+                Err(stop) => Some(stop),
+            };
+            // The last bytes before the end, or before the damage, may hold the value's.
+            match (scanner.scan_tail(self.text.from(scanned)), stop) {
+                (Scan::End(end), stop) => {
+                    stop.into_iter().for_each(|stop| self.text.put_back(stop));
+                    break scanned + end as u64;
+                }
+                (Scan::Bad(at, reason), _) => {
+                    return Err(self.text.stop_at(scanned + at as u64, reason));
+                }
+                (Scan::More(_), Some(stop)) => return Err(stop),
+                (Scan::More(_), None) => {
+                    return Err(self
+                        .text
+                        .stop_at(self.text.bytes_inflated(), Reason::TextTruncated));
+                }
+            }
+        };
+        self.text.go_to(end);
+        Ok(Value {
+            start,
+            end,
+            backslash: scanner.backslash,
+            non_ascii: scanner.non_ascii,
+        })
+    }
+
+    /// The string that begins here, with its quotes; goes behind it. The text must be held.
+    fn string(&mut self) -> Step<Value> {
+        let start = self.text.position();
+        let inner = start + 1;
+        let length = loop {
+            if let Some(length) = string_end(self.text.from(inner)) {
+                break length as u64;
+            }
+            if !self.text.more()? {
+                return Err(self
+                    .text
+                    .stop_at(self.text.bytes_inflated(), Reason::TextTruncated));
+            }
+        };
+        let bytes = self.text.between(inner, inner + length);
+        if let Some(at) = bytes.iter().position(|byte| *byte < b' ') {
+            return Err(self.text.stop_at(inner + at as u64, Reason::Control));
+        }
+        let value = Value {
+            start,
+            end: inner + length + 1,
+            backslash: true,
+            non_ascii: !bytes.is_ascii(),
+        };
+        self.check_utf8(&value)?;
+        self.text.go_to(value.end);
+        Ok(value)
+    }
+
+    fn check_utf8(&self, value: &Value) -> Step<()> {
+        if value.non_ascii
+            && let Err(error) =
+                simdutf8::compat::from_utf8(self.text.between(value.start, value.end))
+        {
+            return Err(self
+                .text
+                .stop_at(value.start + error.valid_up_to() as u64, Reason::Utf8));
+        }
+        Ok(())
+    }
+
+    /// The next byte that is no white space, not yet consumed; `None` at the end of the text.
+    fn next_byte(&mut self) -> Step<Option<u8>> {
+        loop {
+            let window = self.text.from(self.text.position());
+            let white = window
+                .iter()
+                .take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r'))
+                .count();
+            let byte = window.get(white).copied();
+            self.advance(white as u64);
+            if byte.is_some() || !self.text.more()? {
+                return Ok(byte);
+            }
+        }
+    }
+
+    fn begins_with(&mut self, bytes: &[u8]) -> Step<bool> {
+        while self.text.from(self.text.position()).len() < bytes.len() {
+            if !self.text.more()? {
+                return Ok(false);
+            }
+        }
+        Ok(self.text.from(self.text.position()).starts_with(bytes))
+    }
+
+    fn advance(&mut self, bytes: u64) {
+        self.text.go_to(self.text.position() + bytes);
+    }
+
+    /// Something else than `what` stands here, or nothing at all.
+    fn expected(&self, what: &'static str) -> Stop {
+        let position = self.text.position();
+        let reason = if self.text.from(position).is_empty() {
+            Reason::TextTruncated
+        } else {
+            Reason::Expected(what)
+        };
+        self.text.stop_at(position, reason)
+    }
+}

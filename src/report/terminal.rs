@@ -1,0 +1,233 @@
+//! The summary on stdout: worst first, and no more than fits.
+
+use std::fmt::Write as _;
+use std::io;
+
+use super::date_text;
+use super::json::Run;
+use crate::findings::{Finding, shown};
+use crate::packing::Regime;
+use crate::scan::Scan;
+use crate::trends::{Day, Status};
+
+/// How to write for the reader at the other end.
+#[derive(Clone, Copy, Debug)]
+pub struct Style {
+    /// Colours, by ANSI sequences.
+    pub colour: bool,
+    /// Columns of the terminal.
+    pub width: usize,
+    /// Findings to show.
+    pub findings: usize,
+}
+
+impl Style {
+    /// For a pipe or a file.
+    pub const PLAIN: Style = Style { colour: false, width: 100, findings: 10 };
+
+    fn paint(self, status: Status, text: &str) -> String {
+        if !self.colour {
+            return text.to_owned();
+        }
+        let code = match status {
+            Status::Failing => "1;31",
+            Status::Critical => "31",
+            Status::Warning => "33",
+            Status::Watch => "36",
+            Status::Ok => "32",
+        };
+        format!("\u{1b}[{code}m{text}\u{1b}[0m")
+    }
+
+    fn faint(self, text: &str) -> String {
+        if self.colour { format!("\u{1b}[2m{text}\u{1b}[0m") } else { text.to_owned() }
+    }
+}
+
+/// Days the sparkline shows: the last ones of the series.
+const SPARK_DAYS: i32 = 60;
+/// Characters of the sparkline.
+const SPARK_CHARS: i32 = 20;
+
+/// Writes the summary of a run to `out`. `directory` is where the tables went.
+///
+/// # Errors
+/// Whatever `out` gives.
+pub fn print(out: &mut dyn io::Write, run: &Run, scan: &Scan, findings: &[Finding], directory: &str, redact: bool, style: Style) -> io::Result<()> {
+    let mut text = String::new();
+    head(&mut text, run, scan, findings, style);
+    let needing = findings.iter().take_while(|finding| finding.verdict.status < Status::Ok).count();
+    let shown_count = needing.min(style.findings);
+    for finding in findings.iter().take(shown_count) {
+        one(&mut text, scan, finding, redact, style);
+    }
+    if needing == 0
+        && let Some(largest) = findings.first()
+    {
+        let _ = writeln!(text, "\nNothing fails, nothing is about to. Nearest to its limit:");
+        one(&mut text, scan, largest, redact, style);
+    }
+    text.push('\n');
+    if needing > shown_count {
+        let _ = writeln!(text, "{} more need attention: see {directory}/principals.csv", needing - shown_count);
+    }
+    for unreadable in scan.coverage.unreadable.iter().take(5) {
+        let _ = writeln!(text, "not read to its end: {}: {}", unreadable.location, unreadable.reason);
+    }
+    if scan.coverage.unreadable.len() > 5 {
+        let _ = writeln!(text, "and {} more files: see {directory}/summary.json", scan.coverage.unreadable.len() - 5);
+    }
+    let _ = writeln!(text, "{}", style.faint(&format!("Tables, days and fixes: {directory}/")));
+    out.write_all(text.as_bytes())
+}
+
+fn head(text: &mut String, run: &Run, scan: &Scan, findings: &[Finding], style: Style) {
+    let coverage = &scan.coverage;
+    let day = |time: i64| i32::try_from(time.div_euclid(86_400)).map(date_text).unwrap_or_default();
+    let mut times = scan.calls.iter().map(|(_, call)| call.time);
+    let oldest = times.next();
+    let window = match (run.since.or(oldest), run.until.map(|until| until - 1).or(times.next_back()).or(oldest)) {
+        (Some(from), Some(to)) => format!(", {} to {}", day(from), day(to)),
+        _ => String::new(),
+    };
+    let _ = writeln!(
+        text,
+        "{} STS calls of {} roles and callers{window}\n{}",
+        grouped(scan.calls.len() as u64),
+        grouped(findings.len() as u64),
+        style.faint(&format!(
+            "{} records in {} files, {} inflated; {} duplicates, {} files skipped, {} damaged",
+            grouped(coverage.records),
+            grouped(coverage.files_listed),
+            bytes(coverage.bytes_inflated),
+            grouped(coverage.duplicates),
+            grouped(coverage.files_skipped()),
+            grouped(coverage.unreadable.len() as u64),
+        ))
+    );
+    let counts: Vec<String> = Status::ALL
+        .into_iter()
+        .map(|status| {
+            let count = findings.iter().filter(|finding| finding.verdict.status == status).count();
+            let label = format!("{count} {status}");
+            if count > 0 { style.paint(status, &label) } else { style.faint(&label) }
+        })
+        .collect();
+    let _ = writeln!(text, "\n{}", counts.join("   "));
+}
+
+/// A finding in four lines at most.
+fn one(text: &mut String, scan: &Scan, finding: &Finding, redact: bool, style: Style) {
+    let verdict = &finding.verdict;
+    let name = |name| shown(&scan.names, name, redact).unwrap_or_else(|| "(not logged)".to_owned());
+    let caller = name(finding.caller);
+    let subject = if finding.role.is_some() {
+        format!("{} <- {}", short(&name(finding.role)), short(&caller))
+    } else {
+        short(&caller)
+    };
+    let percent = verdict.latest_percent.or(verdict.max_percent).map_or_else(|| "    ?".to_owned(), |percent| format!("{percent:>4.0} %"));
+    let limit = match finding.regime {
+        Regime::PackedPolicy => "packed policy",
+        Regime::SessionToken => "session token",
+    };
+    let date = match (finding.trend.limit_day, finding.trend.limit_day_low, finding.trend.limit_day_high) {
+        (Some(day), low, high) => {
+            let (low, high) = (low.unwrap_or(day), high.map_or_else(|| "later".to_owned(), date_text));
+            format!("100 % on {} ({} to {high})", date_text(day), date_text(low))
+        }
+        _ => String::new(),
+    };
+    let status = style.paint(verdict.status, &format!("{:<8}", verdict.status.name()));
+    let _ = writeln!(text, "\n{status} {percent}  {:<20}  {date}", sparkline(&finding.days));
+    let mut line = |mark: &str, words: &str| {
+        let _ = writeln!(text, "  {mark}{}", clipped(words, style.width.saturating_sub(2 + mark.chars().count())));
+    };
+    line("", &subject);
+    line("", &format!("{}, limit on the {limit}: {}", finding.operation, verdict.reason));
+    match finding.fixes.first() {
+        Some(fix) => {
+            let review = if fix.effect == crate::fixes::Effect::NeedsReview { ", needs review" } else { "" };
+            line("fix: ", &format!("{} -> {:.0} %{review}", fix.title, fix.after.value));
+        }
+        None if !finding.actionable => line("", "an AWS service makes this request: nobody here can change it"),
+        None => {}
+    }
+    for note in finding.notes.iter().take(1) {
+        line("note: ", note);
+    }
+}
+
+/// The part of an ARN that tells it from others: account and resource.
+fn short(arn: &str) -> String {
+    let mut fields = arn.splitn(6, ':');
+    match (fields.next(), fields.nth(3), fields.next()) {
+        (Some("arn"), Some(account), Some(resource)) => format!("{account}:{resource}"),
+        _ => arn.to_owned(),
+    }
+}
+
+/// The daily 95th percentile of the last days, from the lowest to the highest of them; a gap where no call has a size.
+fn sparkline(days: &[Day]) -> String {
+    const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    let Some(last) = days.last().map(|day| day.day) else { return String::new() };
+    let first = days.first().map_or(last, |day| day.day).max(last - SPARK_DAYS + 1);
+    let span = last - first + 1;
+    let chars = SPARK_CHARS.min(span);
+    let mut buckets: Vec<Option<f64>> = vec![None; usize::try_from(chars).unwrap_or(0)];
+    for day in days.iter().filter(|day| day.day >= first) {
+        let at = usize::try_from((day.day - first) * chars / span).unwrap_or(0);
+        if let (Some(bucket), Some(percent)) = (buckets.get_mut(at), day.p95_percent) {
+            *bucket = Some(bucket.map_or(percent, |before| before.max(percent)));
+        }
+    }
+    let sized = buckets.iter().flatten();
+    let (low, high) = sized.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &value| (low.min(value), high.max(value)));
+    // A level series is not to look like a mountain range: at least ten points from bottom to top.
+    let height = (high - low).max(10.0);
+    buckets
+        .iter()
+        .map(|bucket| match bucket {
+            None => ' ',
+            Some(value) => {
+                #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // 0 to 7
+                let level = ((value - low) / height * 7.0).round().clamp(0.0, 7.0) as usize;
+                LEVELS.get(level).copied().unwrap_or(' ')
+            }
+        })
+        .collect()
+}
+
+fn clipped(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    let mut clipped: String = text.chars().take(width.saturating_sub(1)).collect();
+    clipped.push('…');
+    clipped
+}
+
+/// `12,345`.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+fn bytes(count: u64) -> String {
+    #[allow(clippy::cast_precision_loss)] // For people.
+    let count = count as f64;
+    if count >= 1e9 {
+        format!("{:.1} GB", count / 1e9)
+    } else if count >= 1e6 {
+        format!("{:.1} MB", count / 1e6)
+    } else {
+        format!("{:.0} kB", count / 1e3)
+    }
+}

@@ -1,0 +1,598 @@
+//! The kept calls, each once, compact and shared over many threads.
+//!
+//! Two copies of one call merge by a rule that does not depend on which came first, so the outcome is the same for any number of threads.
+
+use std::cmp::Ordering;
+use std::sync::{Mutex, PoisonError};
+
+use hashbrown::HashTable;
+use rustc_hash::FxHashMap;
+use sha2::{Digest, Sha256};
+
+use super::names::{Name, Names};
+use super::requests::RequestId;
+use crate::packing::{CallerKind, Operation, Regime, Session};
+use crate::sts_call::Outcome;
+
+/// `eventID`: a UUID in all real records, any text in edited ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EventId {
+    /// In its canonical lower-case form.
+    Uuid([u8; 16]),
+    /// Any other text; [`Name::NONE`] when the record has none.
+    Text(Name),
+}
+
+impl EventId {
+    /// `text` as an id.
+    pub fn new(text: Option<&str>, names: &Names) -> EventId {
+        match text {
+            None => EventId::Text(Name::NONE),
+            Some(text) => uuid(text).map_or_else(|| EventId::Text(names.intern(text)), EventId::Uuid),
+        }
+    }
+
+    /// The id as the record spells it; None when it has none.
+    pub fn text(self, names: &Names) -> Option<String> {
+        match self {
+            EventId::Text(name) => names.text(name).map(|text| text.to_string()),
+            EventId::Uuid(bytes) => {
+                let mut text = String::with_capacity(36);
+                for (at, byte) in bytes.iter().enumerate() {
+                    if matches!(at, 4 | 6 | 8 | 10) {
+                        text.push('-');
+                    }
+                    for digit in [byte >> 4, byte & 15] {
+                        text.push(char::from_digit(u32::from(digit), 16).unwrap_or('0'));
+                    }
+                }
+                Some(text)
+            }
+        }
+    }
+
+    /// By the text, none last.
+    fn order(self, other: EventId, names: &Names) -> Ordering {
+        match (self, other) {
+            // Canonical UUIDs sort as their bytes.
+            (EventId::Uuid(a), EventId::Uuid(b)) => a.cmp(&b),
+            (a, b) if a == b => Ordering::Equal,
+            (a, b) => match (a.text(names), b.text(names)) {
+                (Some(a), Some(b)) => a.cmp(&b),
+                (a, b) => b.is_some().cmp(&a.is_some()),
+            },
+        }
+    }
+}
+
+/// The bytes of a UUID in canonical lower-case form, so that the text can be made again exactly.
+fn uuid(text: &str) -> Option<[u8; 16]> {
+    let bytes = text.as_bytes();
+    if bytes.len() != 36 {
+        return None;
+    }
+    let mut out = [0_u8; 16];
+    let mut digits = 0_usize;
+    for (at, &byte) in bytes.iter().enumerate() {
+        if matches!(at, 8 | 13 | 18 | 23) {
+            if byte != b'-' {
+                return None;
+            }
+            continue;
+        }
+        let digit = match byte {
+            b'0'..=b'9' => byte - b'0',
+            b'a'..=b'f' => byte - b'a' + 10,
+            _ => return None,
+        };
+        let slot = out.get_mut(digits / 2)?;
+        *slot = *slot << 4 | digit;
+        digits += 1;
+    }
+    Some(out)
+}
+
+/// What identifies a call among all copies of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Key([u8; 16]);
+
+impl Key {
+    /// The key of the text `sharedEventID` or, without one, `eventID`; of the place when there is neither.
+    pub fn new(shared_event_id: Option<&str>, event_id: Option<&str>, file: u32, record: u32) -> Key {
+        match shared_event_id.or(event_id) {
+            Some(text) => Key(uuid(text).unwrap_or_else(|| first_half(text.as_bytes()))),
+            None => {
+                let mut place = *b"place...........";
+                let (_, tail) = place.split_at_mut(8);
+                tail.copy_from_slice(&(u64::from(file) << 32 | u64::from(record)).to_le_bytes());
+                Key(first_half(&place))
+            }
+        }
+    }
+
+    fn hash(self) -> u64 {
+        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = self.0;
+        // UUIDs are random but for a few bits; the multiplication spreads made-up ones as well.
+        let mixed = u64::from_le_bytes([a, b, c, d, e, f, g, h]) ^ u64::from_le_bytes([i, j, k, l, m, n, o, p]).rotate_left(32);
+        mixed.wrapping_mul(0x9E37_79B9_7F4A_7C15)
+    }
+}
+
+fn first_half(bytes: &[u8]) -> [u8; 16] {
+    let digest: [u8; 32] = Sha256::digest(bytes).into();
+    let mut half = [0; 16];
+    half.copy_from_slice(digest.split_at(16).0);
+    half
+}
+
+/// One kept call.
+#[derive(Clone, Copy, Debug)]
+pub struct Call {
+    /// What the copies of this call share.
+    pub key: Key,
+    /// `eventID` of the kept copy.
+    pub event_id: EventId,
+    /// Seconds since 1970-01-01 UTC.
+    pub time: i64,
+    /// Index of the log file in the listing.
+    pub file: u32,
+    /// Number of the record in its file, from 1.
+    pub record: u32,
+    /// The role assumed.
+    pub role: Name,
+    /// The principal behind the session.
+    pub caller: Name,
+    /// `recipientAccountId`.
+    pub account: Name,
+    /// `awsRegion`.
+    pub region: Name,
+    /// `errorCode`.
+    pub error_code: Name,
+    /// The distinct request.
+    pub request: RequestId,
+    /// Bytes of session token; None when not logged.
+    pub session_token_bytes: Option<u32>,
+    /// Characters of the inline policy as sent; None without one.
+    pub policy_chars: Option<u32>,
+    observed_percent: f32,
+    session_name_bytes: u16,
+    source_identity_bytes: u16,
+    minimum_token_bytes: u16,
+    /// What was called.
+    pub operation: Operation,
+    /// `userIdentity.type`.
+    pub caller_kind: CallerKind,
+    /// How STS answered.
+    pub outcome: Outcome,
+    /// The limit STS applied; filled for refusals after the scan.
+    pub regime: Option<Regime>,
+    /// The role is a service-linked one.
+    pub service_linked: bool,
+    /// This copy stands in the account of the role.
+    pub in_role_account: bool,
+    /// An addendum that updates an earlier record.
+    pub updates: bool,
+}
+
+/// No value in a `u16` field; no real length reaches it.
+const NO_LENGTH: u16 = u16::MAX;
+
+impl Call {
+    /// What STS logged, in points of the limit of the call's regime; None when it logged none.
+    pub fn observed_percent(&self) -> Option<f64> {
+        (!self.observed_percent.is_nan()).then_some(f64::from(self.observed_percent))
+    }
+
+    /// What the call adds to its request.
+    pub fn session(&self) -> Session {
+        let length = |length: u16| (length != NO_LENGTH).then_some(length);
+        Session {
+            operation: self.operation,
+            caller_kind: self.caller_kind,
+            service_linked: self.service_linked,
+            session_name_bytes: length(self.session_name_bytes),
+            source_identity_bytes: length(self.source_identity_bytes),
+            minimum_token_bytes: length(self.minimum_token_bytes),
+        }
+    }
+
+    /// The call a record tells, with its texts in `names`.
+    pub fn new(call: &crate::sts_call::StsCall<'_>, request: RequestId, file: u32, record: u32, names: &Names) -> Call {
+        let length = |length: Option<u16>| length.unwrap_or(NO_LENGTH);
+        let role_account = call.role_arn.as_deref().and_then(|arn| arn.split(':').nth(4));
+        Call {
+            key: Key::new(call.shared_event_id.as_deref(), call.event_id.as_deref(), file, record),
+            event_id: EventId::new(call.event_id.as_deref(), names),
+            time: call.time,
+            file,
+            record,
+            role: names.intern_some(call.role_arn.as_deref()),
+            caller: names.intern_some(call.caller.as_deref()),
+            account: names.intern_some(call.account_id.as_deref()),
+            region: names.intern_some(call.region.as_deref()),
+            error_code: names.intern_some(call.error_code.as_deref()),
+            request,
+            session_token_bytes: call.session_token_bytes,
+            policy_chars: call.policy_chars,
+            // Percentages are whole numbers below a million: exact in 32 bits.
+            #[allow(clippy::cast_possible_truncation)]
+            observed_percent: call.observed_percent.map_or(f32::NAN, |percent| percent as f32),
+            session_name_bytes: length(call.session.session_name_bytes),
+            source_identity_bytes: length(call.session.source_identity_bytes),
+            minimum_token_bytes: length(call.session.minimum_token_bytes),
+            operation: call.session.operation,
+            caller_kind: call.session.caller_kind,
+            outcome: call.outcome,
+            regime: call.regime,
+            service_linked: call.session.service_linked,
+            in_role_account: role_account.is_some() && role_account == call.account_id.as_deref(),
+            updates: call.updates_event_id.is_some(),
+        }
+    }
+
+    /// Which of two copies' rows is kept: smaller wins.
+    fn precedence(&self, other: &Call, names: &Names) -> Ordering {
+        (other.updates, other.in_role_account)
+            .cmp(&(self.updates, self.in_role_account))
+            .then_with(|| self.event_id.order(other.event_id, names))
+            .then_with(|| (self.file, self.record).cmp(&(other.file, other.record)))
+    }
+
+    /// How well a copy knows who called: the caller's own account sees the principal, the role's account at times only the account.
+    fn caller_rank(&self) -> u8 {
+        match self.caller_kind {
+            _ if !self.caller.is_some() => 0,
+            CallerKind::Unknown => 1,
+            CallerKind::AwsAccount => 2,
+            _ => 3,
+        }
+    }
+
+    /// One call out of two copies of it.
+    fn merge(a: Call, b: Call, names: &Names) -> Call {
+        let (mut row, other) = if a.precedence(&b, names).is_le() { (a, b) } else { (b, a) };
+        let better = other.caller_rank().cmp(&row.caller_rank()).then_with(|| {
+            // Equally good but different: by text, so that the order of arrival does not matter.
+            names.text(row.caller).cmp(&names.text(other.caller))
+        });
+        if better.is_gt() {
+            row.caller = other.caller;
+            row.caller_kind = other.caller_kind;
+        }
+        if row.request == RequestId::NONE {
+            row.request = other.request;
+            row.policy_chars = other.policy_chars;
+            row.session_name_bytes = other.session_name_bytes;
+            row.source_identity_bytes = other.source_identity_bytes;
+            row.minimum_token_bytes = other.minimum_token_bytes;
+        }
+        if !row.role.is_some() {
+            row.role = other.role;
+            row.service_linked = other.service_linked;
+        }
+        row.session_token_bytes = row.session_token_bytes.or(other.session_token_bytes);
+        if row.observed_percent.is_nan() {
+            row.observed_percent = other.observed_percent;
+        }
+        row
+    }
+
+    /// By event time, then event id, then place: the order of the events table.
+    pub fn order(&self, other: &Call, names: &Names) -> Ordering {
+        self.time
+            .cmp(&other.time)
+            .then_with(|| self.event_id.order(other.event_id, names))
+            .then_with(|| (self.file, self.record).cmp(&(other.file, other.record)))
+    }
+}
+
+/// Where a kept call lies; valid for one [`Calls`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Slot(u32);
+
+const SHARDS: u32 = 64;
+/// Calls are kept in chunks, so that growing never copies them and no capacity lies idle.
+const CHUNK: usize = 1024;
+
+#[derive(Default)]
+struct Shard {
+    by_key: HashTable<u32>,
+    chunks: Vec<Vec<Call>>,
+    len: u32,
+    duplicates: u64,
+    /// Event ids of copies that gave way to another event id, so that an addendum to them still finds the call.
+    aliases: Vec<(EventId, u32)>,
+    /// Updating addenda and the event id each replaces.
+    addenda: Vec<(EventId, u32)>,
+}
+
+impl Shard {
+    fn get(&self, index: u32) -> Option<&Call> {
+        let index = index as usize;
+        self.chunks.get(index / CHUNK)?.get(index % CHUNK)
+    }
+
+    fn get_mut(&mut self, index: u32) -> Option<&mut Call> {
+        let index = index as usize;
+        self.chunks.get_mut(index / CHUNK)?.get_mut(index % CHUNK)
+    }
+}
+
+/// Takes calls from many threads.
+pub struct Collector {
+    shards: Vec<Mutex<Shard>>,
+}
+
+impl Default for Collector {
+    fn default() -> Self {
+        Collector { shards: (0..SHARDS).map(|_| Mutex::default()).collect() }
+    }
+}
+
+impl Collector {
+    /// Keeps `call`, or merges it into the copy already kept. `replaces` is the event id an updating addendum replaces.
+    pub fn insert(&self, call: Call, replaces: Option<EventId>, names: &Names) {
+        let hash = call.key.hash();
+        // The table takes its bits from both ends of the hash; the shard from the middle.
+        #[allow(clippy::cast_possible_truncation)]
+        let at = (hash >> 24) as u32 % SHARDS;
+        let Some(shard) = self.shards.get(at as usize) else { return };
+        let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = shard.by_key.find(hash, |&index| shard.get(index).is_some_and(|one| one.key == call.key)).copied();
+        let index = if let Some(index) = known {
+            shard.duplicates += 1;
+            if let Some(kept) = shard.get_mut(index) {
+                let before = kept.event_id;
+                *kept = Call::merge(*kept, call, names);
+                let gone = if kept.event_id == before { call.event_id } else { before };
+                if gone != kept.event_id {
+                    shard.aliases.push((gone, index));
+                }
+            }
+            index
+        } else {
+            let index = shard.len;
+            let chunk = index as usize / CHUNK;
+            if shard.chunks.len() <= chunk {
+                // Chunks start small while a shard holds little.
+                shard.chunks.push(Vec::with_capacity(if chunk == 0 { 16 } else { CHUNK }));
+            }
+            if let Some(chunk) = shard.chunks.get_mut(chunk) {
+                chunk.push(call);
+            }
+            shard.len += 1;
+            let Shard { by_key, chunks, .. } = &mut *shard;
+            by_key.insert_unique(hash, index, |&index| {
+                let index = index as usize;
+                chunks.get(index / CHUNK).and_then(|chunk| chunk.get(index % CHUNK)).map_or(0, |one| one.key.hash())
+            });
+            index
+        };
+        if let Some(original) = replaces {
+            shard.addenda.push((original, index));
+        }
+    }
+
+    /// All calls, addenda applied, in the order of the events table.
+    pub fn finish(self, names: &Names) -> Calls {
+        let mut shards: Vec<Shard> = self.shards.into_iter().map(|shard| shard.into_inner().unwrap_or_else(PoisonError::into_inner)).collect();
+        let mut duplicates: u64 = shards.iter().map(|shard| shard.duplicates).sum();
+        duplicates += apply_addenda(&mut shards, names);
+        let mut order: Vec<Slot> = Vec::with_capacity(shards.iter().map(|shard| shard.len as usize).sum());
+        for (at, shard) in (0_u32..).zip(&mut shards) {
+            shard.by_key = HashTable::new();
+            shard.aliases = Vec::new();
+            shard.addenda = Vec::new();
+            // A call an addendum replaced has record 0, which no real record has.
+            order.extend((0..shard.len).filter(|&index| shard.get(index).is_some_and(|call| call.record != 0)).map(|index| Slot(index * SHARDS + at)));
+        }
+        let mut calls = Calls { shards, order: Vec::new(), duplicates };
+        order.sort_unstable_by(|&a, &b| match (calls.at(a), calls.at(b)) {
+            (Some(a), Some(b)) => a.order(b, names),
+            _ => Ordering::Equal,
+        });
+        calls.order = order;
+        calls
+    }
+}
+
+/// Merges each updating addendum with the record it replaces; returns how many records so fell away.
+fn apply_addenda(shards: &mut [Shard], names: &Names) -> u64 {
+    let mut addenda: Vec<(EventId, Slot)> = Vec::new();
+    for (at, shard) in (0_u32..).zip(shards.iter()) {
+        addenda.extend(shard.addenda.iter().map(|&(original, index)| (original, Slot(index * SHARDS + at))));
+    }
+    if addenda.is_empty() {
+        return 0;
+    }
+    let mut originals: FxHashMap<EventId, Option<Slot>> = addenda.iter().map(|&(original, _)| (original, None)).collect();
+    for (at, shard) in (0_u32..).zip(shards.iter()) {
+        let own = (0..shard.len).filter_map(|index| shard.get(index).map(|call| (call.event_id, index)));
+        for (id, index) in own.chain(shard.aliases.iter().copied()) {
+            if let Some(slot) = originals.get_mut(&id) {
+                *slot = Some(Slot(index * SHARDS + at));
+            }
+        }
+    }
+    let call = |shards: &[Shard], slot: Slot| shards.get((slot.0 % SHARDS) as usize).and_then(|shard| shard.get(slot.0 / SHARDS)).copied();
+    let mut gone = 0;
+    // The last word first, so that of several addenda to one record the newest stands.
+    addenda.sort_by(|&(_, a), &(_, b)| match (call(shards, a), call(shards, b)) {
+        (Some(a), Some(b)) => b.order(&a, names),
+        _ => Ordering::Equal,
+    });
+    for (original, addendum) in addenda {
+        let Some(Some(slot)) = originals.get(&original).copied() else { continue };
+        if slot == addendum {
+            continue;
+        }
+        let (Some(kept), Some(update)) = (call(shards, slot), call(shards, addendum)) else { continue };
+        let merged = if kept.updates { kept } else { Call::merge(kept, update, names) };
+        let mut put = |slot: Slot, call: Call| {
+            if let Some(place) = shards.get_mut((slot.0 % SHARDS) as usize).and_then(|shard| shard.get_mut(slot.0 / SHARDS)) {
+                *place = call;
+            }
+        };
+        put(slot, merged);
+        put(addendum, Call { record: 0, ..update });
+        gone += 1;
+    }
+    gone
+}
+
+/// The kept calls of a scan, by event time, then event id.
+pub struct Calls {
+    shards: Vec<Shard>,
+    order: Vec<Slot>,
+    duplicates: u64,
+}
+
+impl Calls {
+    /// How many calls were kept.
+    pub fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    /// True when none was kept.
+    pub fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
+
+    /// How many further copies of kept calls were met.
+    pub fn duplicates(&self) -> u64 {
+        self.duplicates
+    }
+
+    fn at(&self, slot: Slot) -> Option<&Call> {
+        self.shards.get((slot.0 % SHARDS) as usize)?.get(slot.0 / SHARDS)
+    }
+
+    /// The call at `slot`.
+    pub fn get(&self, slot: Slot) -> Option<&Call> {
+        self.at(slot)
+    }
+
+    /// The calls in order.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (Slot, &Call)> {
+        self.order.iter().filter_map(|&slot| Some((slot, self.at(slot)?)))
+    }
+
+    pub(super) fn set_regime(&mut self, slot: Slot, regime: Option<Regime>) {
+        if let Some(call) = self.shards.get_mut((slot.0 % SHARDS) as usize).and_then(|shard| shard.get_mut(slot.0 / SHARDS)) {
+            call.regime = regime;
+        }
+    }
+}
+
+// Many millions of calls are held at once.
+const _: () = assert!(size_of::<Call>() <= 128);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sts_call;
+
+    const A: &str = "00000000-0000-0000-0000-00000000000a";
+    const B: &str = "00000000-0000-0000-0000-00000000000b";
+
+    /// A record; the parts that matter to merging are arguments.
+    struct Made {
+        event_id: &'static str,
+        shared: Option<&'static str>,
+        account: &'static str,
+        identity: &'static str,
+        addendum: Option<&'static str>,
+        token: usize,
+    }
+
+    const PLAIN: Made = Made {
+        event_id: A,
+        shared: None,
+        account: "111122223333",
+        identity: r#"{"type":"AWSAccount","principalId":"AROAEXAMPLE:x","accountId":"444455556666"}"#,
+        addendum: None,
+        token: 300,
+    };
+
+    const KNOWS: &str = r#"{"type":"IAMUser","arn":"arn:aws:iam::444455556666:user/jane"}"#;
+
+    fn insert(collector: &Collector, names: &Names, file: u32, made: &Made) {
+        let shared = made.shared.map(|id| format!(r#""sharedEventID":"{id}","#)).unwrap_or_default();
+        let addendum = made.addendum.map(|id| format!(r#""addendum":{{"reason":"UPDATED_DATA","originalEventID":"{id}"}},"#)).unwrap_or_default();
+        let text = format!(
+            r#"{{"eventSource":"sts.amazonaws.com","eventName":"AssumeRole","eventTime":"2026-09-20T10:00:00Z",{shared}{addendum}
+                "eventID":"{}","recipientAccountId":"{}","userIdentity":{},
+                "requestParameters":{{"roleArn":"arn:aws:iam::111122223333:role/r"}},
+                "responseElements":{{"credentials":{{"sessionToken":"{}"}}}}}}"#,
+            made.event_id,
+            made.account,
+            made.identity,
+            "t".repeat(made.token),
+        );
+        let call = sts_call::parse(&text).unwrap().unwrap();
+        let replaces = call.updates_event_id.as_deref().map(|id| EventId::new(Some(id), names));
+        collector.insert(Call::new(&call, RequestId::NONE, file, 1, names), replaces, names);
+    }
+
+    /// The kept calls as (event id, caller, file, token bytes), whatever the order of arrival.
+    fn kept(made: &[Made]) -> Vec<(String, String, u32, Option<u32>)> {
+        let run = |order: &mut dyn Iterator<Item = (usize, &Made)>| {
+            let (collector, names) = (Collector::default(), Names::default());
+            for (file, one) in order {
+                insert(&collector, &names, u32::try_from(file).unwrap(), one);
+            }
+            let calls = collector.finish(&names);
+            assert_eq!(calls.len() + usize::try_from(calls.duplicates()).unwrap(), made.len());
+            calls
+                .iter()
+                .map(|(_, call)| (call.event_id.text(&names).unwrap(), names.text(call.caller).unwrap().to_string(), call.file, call.session_token_bytes))
+                .collect::<Vec<_>>()
+        };
+        let forward = run(&mut made.iter().enumerate());
+        let backward = run(&mut made.iter().enumerate().rev());
+        assert_eq!(forward, backward);
+        forward
+    }
+
+    #[test]
+    fn the_same_event_in_two_files_is_one_call_at_the_smaller_place() {
+        assert_eq!(kept(&[PLAIN, PLAIN]), [(A.to_owned(), "AROAEXAMPLE".to_owned(), 0, Some(300))]);
+    }
+
+    #[test]
+    fn copies_in_two_accounts_give_the_row_of_the_roles_account_and_the_caller_of_the_copy_that_knows() {
+        let copies = [
+            Made { event_id: A, shared: Some("s"), account: "444455556666", identity: KNOWS, ..PLAIN },
+            Made { event_id: B, shared: Some("s"), account: "111122223333", token: 0, ..PLAIN },
+        ];
+        assert_eq!(kept(&copies), [(B.to_owned(), "arn:aws:iam::444455556666:user/jane".to_owned(), 1, Some(300))]);
+    }
+
+    #[test]
+    fn an_addendum_replaces_its_original_also_when_that_gave_way_to_another_copy() {
+        const C: &str = "00000000-0000-0000-0000-00000000000c";
+        let updated = Made { event_id: C, addendum: Some(A), token: 400, ..PLAIN };
+        assert_eq!(kept(&[PLAIN, updated]), [(C.to_owned(), "AROAEXAMPLE".to_owned(), 1, Some(400))]);
+        let copies = [
+            Made { event_id: A, shared: Some("s"), account: "444455556666", identity: KNOWS, ..PLAIN },
+            Made { event_id: B, shared: Some("s"), ..PLAIN },
+            Made { event_id: C, addendum: Some(A), token: 400, ..PLAIN },
+        ];
+        assert_eq!(kept(&copies), [(C.to_owned(), "arn:aws:iam::444455556666:user/jane".to_owned(), 2, Some(400))]);
+    }
+
+    #[test]
+    fn an_addendum_without_its_original_is_a_call_of_its_own() {
+        let lone = Made { event_id: B, addendum: Some("elsewhere"), ..PLAIN };
+        assert_eq!(kept(&[PLAIN, lone]).len(), 2);
+    }
+
+    #[test]
+    fn event_ids_come_back_as_they_were_spelt() {
+        let names = Names::default();
+        for text in [A, "73f2922c-c39f-7c69-9c9c-3e1e72e95e0e", "73F2922C-C39F-7C69-9C9C-3E1E72E95E0E", "x", "73f2922c-c39f-7c69-9c9c-3e1e72e95e0", ""] {
+            assert_eq!(EventId::new(Some(text), &names).text(&names).as_deref(), Some(text));
+        }
+        assert_eq!(EventId::new(None, &names).text(&names), None);
+    }
+}

@@ -1,0 +1,253 @@
+//! One CloudTrail record to a typed STS call.
+//!
+//! The record decides by its own top-level `eventSource` and `eventName`; the same words nested anywhere else mean nothing.
+//! Of the credentials only the length of the session token leaves this room.
+
+mod caller;
+mod shape;
+
+use std::borrow::Cow;
+
+use chrono::DateTime;
+
+use crate::packing::{Operation, Regime, Request, Session};
+use shape::{Record, Tags, lenient};
+
+pub use caller::Caller;
+
+/// A session token shorter than this was redacted or cut: its length says nothing. Bytes.
+///
+/// The shortest real token on record has 288 bytes (GetSessionToken); published records replace tokens by a few words.
+const SHORTEST_TOKEN_BYTES: usize = 200;
+
+/// How STS answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// A session was granted.
+    Granted,
+    /// Refused because the request packs to more than the limit: `PackedPolicyTooLarge`.
+    RefusedForSize,
+    /// Refused for any other reason.
+    RefusedOtherwise,
+}
+
+/// One STS call as its record tells it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StsCall<'a> {
+    /// `eventTime`, seconds since 1970-01-01 UTC.
+    pub time: i64,
+    /// `eventID`; None when the record has none.
+    pub event_id: Option<Cow<'a, str>>,
+    /// `sharedEventID`: the same in every account's copy of one call.
+    pub shared_event_id: Option<Cow<'a, str>>,
+    /// `addendum.originalEventID` of an addendum that updates an earlier record; None otherwise.
+    pub updates_event_id: Option<Cow<'a, str>>,
+    /// How STS answered.
+    pub outcome: Outcome,
+    /// `errorCode`; None when granted.
+    pub error_code: Option<Cow<'a, str>>,
+    /// The role assumed; None for operations that assume none and for refusals that do not log it.
+    pub role_arn: Option<Cow<'a, str>>,
+    /// The principal behind the session, never a session name.
+    pub caller: Option<Cow<'a, str>>,
+    /// `recipientAccountId`, 12 digits.
+    pub account_id: Option<Cow<'a, str>>,
+    /// `awsRegion`.
+    pub region: Option<Cow<'a, str>>,
+    /// The limit STS applied, as far as this record alone tells: None for refusals.
+    pub regime: Option<Regime>,
+    /// What STS logged, points of the limit: `packedPolicySize`, `sessionTokenUtilization`, or the percentage in a refusal's message.
+    pub observed_percent: Option<f64>,
+    /// `sessionTokenSize`, else the length of the logged token. Bytes of token text; None when missing or redacted.
+    pub session_token_bytes: Option<u32>,
+    /// Characters of the inline policy as sent, white space included; None without one.
+    pub policy_chars: Option<u32>,
+    /// What was asked for; None when the record does not show it (AccessDenied logs null parameters).
+    pub request: Option<Request>,
+    /// What the call adds to its request.
+    pub session: Session,
+}
+
+/// Why a record that says it is an STS call could not be read as one. The message never quotes the record.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// The record is no JSON object of the expected form.
+    #[error("record is no valid JSON: {}", without_content(.0))]
+    Json(#[source] serde_json::Error),
+    /// `eventTime` is missing or no RFC 3339 time.
+    #[error("STS record without a readable eventTime")]
+    Time,
+}
+
+/// The category and place of a JSON error without the text serde_json may quote, since that could be a token.
+fn without_content(error: &serde_json::Error) -> String {
+    let what = match error.classify() {
+        serde_json::error::Category::Io => "read error",
+        serde_json::error::Category::Syntax => "syntax error",
+        serde_json::error::Category::Data => "unexpected type",
+        serde_json::error::Category::Eof => "unexpected end",
+    };
+    format!("{what} at line {} column {}", error.line(), error.column())
+}
+
+/// The STS call `record` holds; None when it is a record of something else.
+///
+/// # Errors
+/// [`CallError`] when the text is no JSON, or an STS call has no readable time.
+pub fn parse(record: &str) -> Result<Option<StsCall<'_>>, CallError> {
+    let parsed = match serde_json::from_str::<Record<'_>>(record) {
+        Ok(parsed) => parsed,
+        // An unusual shape, a key that stands twice for example: the last one counts, as in every JSON library.
+        Err(_) => {
+            let value: serde_json::Value = serde_json::from_str(record).map_err(CallError::Json)?;
+            let text = value.to_string();
+            let owned = serde_json::from_str::<Record<'_>>(&text).map_err(CallError::Json)?;
+            return Ok(call(&owned)?.map(StsCall::into_owned));
+        }
+    };
+    call(&parsed)
+}
+
+/// The operation a record's event name stands for, if it is one that returns a session token.
+fn operation(record: &Record<'_>) -> Option<Operation> {
+    let source = record.event_source.as_deref()?;
+    // China has its own suffix: sts.amazonaws.com.cn.
+    if source != "sts.amazonaws.com" && source != "sts.amazonaws.com.cn" {
+        return None;
+    }
+    record.event_name.as_deref()?.parse().ok()
+}
+
+fn call<'a>(record: &Record<'a>) -> Result<Option<StsCall<'a>>, CallError> {
+    let Some(operation) = operation(record) else { return Ok(None) };
+    let time = record
+        .event_time
+        .as_deref()
+        .and_then(|text| DateTime::parse_from_rfc3339(text).ok())
+        .ok_or(CallError::Time)?
+        .timestamp();
+
+    let parameters: Option<shape::Parameters<'a>> = lenient(record.request_parameters);
+    let response: shape::Response<'a> = lenient(record.response_elements).unwrap_or_default();
+    let identity: shape::Identity<'a> = lenient(record.user_identity).unwrap_or_default();
+    let addendum: shape::Addendum<'a> = lenient(record.addendum).unwrap_or_default();
+
+    let error_code = record.error_code.clone().filter(|code| !code.is_empty());
+    let outcome = match error_code.as_deref() {
+        None => Outcome::Granted,
+        Some("PackedPolicyTooLargeException" | "PackedPolicyTooLarge") => Outcome::RefusedForSize,
+        Some(_) => Outcome::RefusedOtherwise,
+    };
+
+    let utilization = response.session_token_utilization.percent();
+    let token_size = response.session_token_size.count();
+    let packed = response.packed_policy_size.percent();
+    let (regime, observed_percent) = match outcome {
+        Outcome::Granted if utilization.is_some() || token_size.is_some() => (Some(Regime::SessionToken), packed.or(utilization)),
+        Outcome::Granted => (Some(Regime::PackedPolicy), packed),
+        Outcome::RefusedForSize => (None, record.error_message.as_deref().and_then(percent_in_message)),
+        Outcome::RefusedOtherwise => (None, None),
+    };
+
+    let credentials: shape::Credentials<'a> = lenient(response.credentials).unwrap_or_default();
+    let logged_token_bytes = credentials.session_token.as_deref().map(str::len).filter(|&bytes| bytes >= SHORTEST_TOKEN_BYTES);
+    let session_token_bytes = token_size.or(logged_token_bytes.and_then(|bytes| u32::try_from(bytes).ok()));
+
+    let role_arn = parameters.as_ref().and_then(|it| it.role_arn.clone()).or_else(|| role_among(record)).filter(|arn| !arn.is_empty());
+    let caller = caller::caller(&identity, parameters.as_ref());
+    let session = Session {
+        operation,
+        caller_kind: caller.kind,
+        service_linked: role_arn.as_deref().is_some_and(|arn| arn.contains(":role/aws-service-role/")),
+        session_name_bytes: parameters
+            .as_ref()
+            .and_then(|it| it.role_session_name.as_deref().or(it.name.as_deref()))
+            .map(short_length),
+        source_identity_bytes: parameters.as_ref().and_then(|it| it.source_identity.as_deref()).map(short_length),
+        minimum_token_bytes: parameters
+            .as_ref()
+            .and_then(|it| it.minimum_session_token_size.count())
+            .and_then(|bytes| u16::try_from(bytes).ok()),
+    };
+    let policy_chars = parameters.as_ref().and_then(|it| it.policy.as_deref()).map(|policy| {
+        u32::try_from(policy.chars().count()).unwrap_or(u32::MAX)
+    });
+
+    Ok(Some(StsCall {
+        time,
+        event_id: record.event_id.clone().filter(|id| !id.is_empty()),
+        shared_event_id: record.shared_event_id.clone().filter(|id| !id.is_empty()),
+        // Only an addendum that updates replaces; one for late delivery is the record itself, come late.
+        updates_event_id: (addendum.reason.as_deref() == Some("UPDATED_DATA")).then_some(addendum.original_event_id).flatten(),
+        outcome,
+        error_code,
+        role_arn,
+        caller: caller.name,
+        account_id: record.recipient_account_id.clone().or_else(|| identity.account_id.clone()),
+        region: record.aws_region.clone(),
+        regime,
+        observed_percent,
+        session_token_bytes,
+        policy_chars,
+        request: parameters.map(request),
+        session,
+    }))
+}
+
+/// A refusal may log no parameters but still name the role among its resources.
+fn role_among<'a>(record: &Record<'a>) -> Option<Cow<'a, str>> {
+    let resources: Vec<shape::Resource<'a>> = lenient(record.resources)?;
+    resources.into_iter().filter_map(|one| one.arn).find(|arn| arn.starts_with("arn:") && arn.contains(":role/"))
+}
+
+fn short_length(text: &str) -> u16 {
+    u16::try_from(text.len()).unwrap_or(u16::MAX)
+}
+
+fn request(parameters: shape::Parameters<'_>) -> Request {
+    // SAML and web identity log the tags of the assertion as `principalTags`, the others log `tags`.
+    let mut tags = lenient::<Tags>(parameters.tags).unwrap_or_default().0;
+    tags.extend(lenient::<Tags>(parameters.principal_tags).unwrap_or_default().0);
+    let arns: Vec<shape::PolicyArn<'_>> = lenient(parameters.policy_arns).unwrap_or_default();
+    Request {
+        policy: parameters.policy.map(Cow::into_owned),
+        policy_arns: arns.into_iter().filter_map(|one| one.arn.map(Cow::into_owned)).collect(),
+        tags,
+        inherited_tags: lenient::<Tags>(parameters.incoming_transitive_tags).unwrap_or_default().0,
+    }
+}
+
+/// The number in "... consumes 118% of allotted space": points of the limit.
+fn percent_in_message(message: &str) -> Option<f64> {
+    let (_, rest) = message.split_once("consumes ")?;
+    let (number, _) = rest.split_once('%')?;
+    number.trim().parse::<f64>().ok().filter(|percent| percent.is_finite() && *percent >= 0.0)
+}
+
+impl StsCall<'_> {
+    /// The same call, borrowing nothing.
+    fn into_owned(self) -> StsCall<'static> {
+        let own = |text: Option<Cow<'_, str>>| text.map(|text| Cow::Owned(text.into_owned()));
+        StsCall {
+            time: self.time,
+            event_id: own(self.event_id),
+            shared_event_id: own(self.shared_event_id),
+            updates_event_id: own(self.updates_event_id),
+            outcome: self.outcome,
+            error_code: own(self.error_code),
+            role_arn: own(self.role_arn),
+            caller: own(self.caller),
+            account_id: own(self.account_id),
+            region: own(self.region),
+            regime: self.regime,
+            observed_percent: self.observed_percent,
+            session_token_bytes: self.session_token_bytes,
+            policy_chars: self.policy_chars,
+            request: self.request,
+            session: self.session,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

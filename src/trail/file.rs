@@ -1,0 +1,78 @@
+use std::fs::File;
+use std::io::{self, Read, Stdin};
+use std::path::PathBuf;
+
+/// One log file, not yet opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogFile {
+    /// The file as the user would name it: the path below the source as given, `-` for standard input.
+    pub location: String,
+    /// Named on the command line, by its path, by a glob or as `-`, rather than met in a walked directory: a named file that is no CloudTrail log is
+    /// unreadable, one that was met is skipped.
+    pub named: bool,
+    /// Size on disk in bytes when it was listed; `None` for what has no size beforehand (standard input, pipes).
+    pub bytes: Option<u64>,
+    /// What to open; `None` is standard input. Apart from `location` because a file name need not be UTF-8.
+    path: Option<PathBuf>,
+}
+
+impl LogFile {
+    /// Standard input.
+    pub fn stdin() -> LogFile {
+        LogFile {
+            location: "-".to_owned(),
+            named: true,
+            bytes: None,
+            path: None,
+        }
+    }
+
+    /// The file at `path`, whose name for people is that path.
+    pub fn at(path: PathBuf, named: bool, bytes: Option<u64>) -> LogFile {
+        LogFile {
+            location: path.to_string_lossy().into_owned(),
+            named,
+            bytes,
+            path: Some(path),
+        }
+    }
+
+    /// Opens the file for reading from its start.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says, without the file's name: the caller knows its location.
+    pub fn open(&self) -> io::Result<Content> {
+        match &self.path {
+            None => Ok(Content::Stdin(io::stdin())),
+            Some(path) => {
+                // Opening a directory works on Unix and fails on the first read with a message nobody understands.
+                if self.bytes.is_none() && path.is_dir() {
+                    return Err(io::Error::from(io::ErrorKind::IsADirectory));
+                }
+                File::open(path).map(Content::File)
+            }
+        }
+    }
+}
+
+/// The bytes of an opened log file, in order.
+///
+/// Read, not mapped: read(2) into a buffer that is used again beat mapping for small files and for large ones (`benches/read.rs`), and a mapped file that
+/// another program cuts short ends the process.
+#[derive(Debug)]
+pub enum Content {
+    /// A file or a named pipe.
+    File(File),
+    /// Standard input.
+    Stdin(Stdin),
+}
+
+impl Read for Content {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Content::File(file) => file.read(buffer),
+            Content::Stdin(stdin) => stdin.read(buffer),
+        }
+    }
+}

@@ -1,0 +1,340 @@
+use std::collections::{HashSet, VecDeque};
+use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Component, Path, PathBuf};
+
+use walkdir::WalkDir;
+
+use super::{LogFile, TrailError};
+
+/// A folder beside `CloudTrail/` in a trail's bucket that holds no management events, hence no STS calls.
+///
+/// Source: AWS CloudTrail user guide, "Finding your CloudTrail log files" and the pages on digest, Insights, network activity and aggregated events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Folder {
+    /// `CloudTrail-Digest`: hashes of log files.
+    Digest,
+    /// `CloudTrail-Insight`: unusual activity.
+    Insight,
+    /// `CloudTrail-NetworkActivity`: calls through VPC endpoints.
+    NetworkActivity,
+    /// `CloudTrail-Aggregated`: five-minute summaries of data events.
+    Aggregated,
+}
+
+impl Folder {
+    /// The folder of this name, compared exactly.
+    pub fn of_name(name: &str) -> Option<Folder> {
+        match name {
+            "CloudTrail-Digest" => Some(Folder::Digest),
+            "CloudTrail-Insight" => Some(Folder::Insight),
+            "CloudTrail-NetworkActivity" => Some(Folder::NetworkActivity),
+            "CloudTrail-Aggregated" => Some(Folder::Aggregated),
+            _ => None,
+        }
+    }
+}
+
+/// What listing meets, in the order of the sources, each directory sorted by name.
+#[derive(Debug)]
+pub enum Entry {
+    /// A file to be told by its content.
+    File(LogFile),
+    /// A file in a folder that holds no management events.
+    Skipped {
+        /// The file's path as the user would name it.
+        location: String,
+        /// The folder it lies in.
+        folder: Folder,
+    },
+    /// A file or directory that cannot be listed: no permission, a dangling link.
+    Unreadable {
+        /// Its path as the user would name it.
+        location: String,
+        /// What the operating system says.
+        reason: String,
+    },
+}
+
+/// The files of some sources, found while it is iterated: nothing is kept of a file that was handed out, beyond 16 bytes where there are several sources.
+///
+/// Call [`list`] twice to know the number of files beforehand.
+#[derive(Debug)]
+pub struct Listing {
+    sources: VecDeque<Source>,
+    walk: Option<Walk>,
+    /// `None` where one source alone cannot meet a file twice.
+    seen: Option<Seen>,
+}
+
+#[derive(Debug)]
+enum Source {
+    Stdin,
+    Path {
+        path: PathBuf,
+    },
+    Glob {
+        first: Option<glob::GlobResult>,
+        rest: glob::Paths,
+    },
+}
+
+/// Lists the log files of `sources`, each a file, a directory (walked, links followed), a glob or `-` (standard input).
+///
+/// A path that exists is that path, also when it has glob characters. A glob stands for the files and directories it matches, as though they had been
+/// named. The same file reached twice is listed once; a file that is also named on its own counts as named.
+///
+/// # Errors
+///
+/// [`TrailError::Missing`] for a source that does not exist or a glob that matches nothing, [`TrailError::Glob`] for a malformed glob. Whatever goes
+/// wrong later concerns one file or directory and is an [`Entry::Unreadable`].
+pub fn list(sources: &[String]) -> Result<Listing, TrailError> {
+    let mut found = VecDeque::with_capacity(sources.len());
+    let mut several = sources.len() > 1;
+    let mut named = HashSet::new();
+    for source in sources {
+        if source == "-" {
+            found.push_back(Source::Stdin);
+            continue;
+        }
+        let path = PathBuf::from(source);
+        // A dangling link exists, too: it is unreadable rather than missing.
+        if path.symlink_metadata().is_ok() {
+            if !path.is_dir() {
+                named.insert(identity(&path));
+            }
+            found.push_back(Source::Path { path });
+        } else if source.contains(['*', '?', '[']) {
+            let mut rest = glob::glob(source).map_err(|error| TrailError::Glob {
+                pattern: source.clone(),
+                source: error,
+            })?;
+            let first = rest.next();
+            if first.is_none() {
+                return Err(TrailError::Missing(source.clone()));
+            }
+            // A glob may match a directory and files in it.
+            several = true;
+            found.push_back(Source::Glob { first, rest });
+        } else {
+            return Err(TrailError::Missing(source.clone()));
+        }
+    }
+    let seen = several.then(|| Seen {
+        listed: HashSet::new(),
+        named,
+    });
+    Ok(Listing {
+        sources: found,
+        walk: None,
+        seen,
+    })
+}
+
+impl Iterator for Listing {
+    type Item = Entry;
+
+    fn next(&mut self) -> Option<Entry> {
+        loop {
+            if let Some(walk) = &mut self.walk {
+                match walk.next_entry(&mut self.seen) {
+                    Some(entry) => return Some(entry),
+                    None => self.walk = None,
+                }
+            }
+            let path = match self.sources.front_mut()? {
+                Source::Stdin => {
+                    self.sources.pop_front();
+                    let stdin = self
+                        .seen
+                        .as_mut()
+                        .is_none_or(|seen| seen.is_new(Path::new("-")));
+                    if stdin {
+                        return Some(Entry::File(LogFile::stdin()));
+                    }
+                    continue;
+                }
+                Source::Path { path } => {
+                    let path = std::mem::take(path);
+                    self.sources.pop_front();
+                    path
+                }
+                Source::Glob { first, rest } => match first.take().or_else(|| rest.next()) {
+                    Some(Ok(path)) => path,
+                    Some(Err(error)) => {
+                        return Some(Entry::Unreadable {
+                            location: error.path().to_string_lossy().into_owned(),
+                            reason: error.error().to_string(),
+                        });
+                    }
+                    None => {
+                        self.sources.pop_front();
+                        continue;
+                    }
+                },
+            };
+            match fs::metadata(&path) {
+                Ok(metadata) if metadata.is_dir() => self.walk = Some(Walk::new(path)),
+                Ok(metadata) => {
+                    let new = self.seen.as_mut().is_none_or(|seen| seen.is_new(&path));
+                    if new {
+                        return Some(Entry::File(LogFile::at(
+                            path,
+                            true,
+                            metadata.is_file().then_some(metadata.len()),
+                        )));
+                    }
+                }
+                Err(error) => {
+                    return Some(Entry::Unreadable {
+                        location: path.to_string_lossy().into_owned(),
+                        reason: error.to_string(),
+                    });
+                }
+            }
+        }
+    }
+}
+
+/// One directory being walked.
+#[derive(Debug)]
+struct Walk {
+    root: PathBuf,
+    canonical_root: PathBuf,
+    entries: walkdir::IntoIter,
+    /// Canonical targets outside the root of the directory links that were followed.
+    linked: Vec<PathBuf>,
+}
+
+impl Walk {
+    fn new(root: PathBuf) -> Walk {
+        let entries = WalkDir::new(&root)
+            .follow_links(true)
+            .sort_by_file_name()
+            .into_iter();
+        let canonical_root = fs::canonicalize(&root).unwrap_or_else(|_| root.clone());
+        Walk {
+            root,
+            canonical_root,
+            entries,
+            linked: Vec::new(),
+        }
+    }
+
+    fn next_entry(&mut self, seen: &mut Option<Seen>) -> Option<Entry> {
+        loop {
+            let entry = match self.entries.next()? {
+                Ok(entry) => entry,
+                // The link leads to a directory that is being walked already.
+                Err(error) if error.loop_ancestor().is_some() => continue,
+                Err(error) => {
+                    let location = error
+                        .path()
+                        .unwrap_or(&self.root)
+                        .to_string_lossy()
+                        .into_owned();
+                    let reason = error
+                        .io_error()
+                        .map_or_else(|| error.to_string(), ToString::to_string);
+                    return Some(Entry::Unreadable { location, reason });
+                }
+            };
+            let linked = entry.path_is_symlink() && entry.depth() > 0;
+            if entry.file_type().is_dir() {
+                if linked && self.reaches_again(entry.path()) {
+                    self.entries.skip_current_dir();
+                }
+                continue;
+            }
+            // A pipe or socket in a directory is no file that CloudTrail delivered, and reading it could wait for ever.
+            if !entry.file_type().is_file() {
+                continue;
+            }
+            if linked
+                && fs::canonicalize(entry.path())
+                    .is_ok_and(|target| target.starts_with(&self.canonical_root))
+            {
+                continue;
+            }
+            if seen.as_mut().is_some_and(|seen| !seen.is_new(entry.path())) {
+                continue;
+            }
+            if let Some(folder) = self.folder(entry.path()) {
+                return Some(Entry::Skipped {
+                    location: entry.path().to_string_lossy().into_owned(),
+                    folder,
+                });
+            }
+            let bytes = match entry.metadata() {
+                Ok(metadata) => metadata.len(),
+                Err(error) => {
+                    let reason = error
+                        .io_error()
+                        .map_or_else(|| error.to_string(), ToString::to_string);
+                    return Some(Entry::Unreadable {
+                        location: entry.path().to_string_lossy().into_owned(),
+                        reason,
+                    });
+                }
+            };
+            let named = seen
+                .as_ref()
+                .is_some_and(|seen| seen.is_named(entry.path()));
+            return Some(Entry::File(LogFile::at(
+                entry.into_path(),
+                named,
+                Some(bytes),
+            )));
+        }
+    }
+
+    /// Whether the linked directory lies in what is walked without the link; remembers it if not.
+    fn reaches_again(&mut self, link: &Path) -> bool {
+        let Ok(target) = fs::canonicalize(link) else {
+            return false;
+        };
+        let again = target.starts_with(&self.canonical_root)
+            || self.linked.iter().any(|linked| target.starts_with(linked));
+        if !again {
+            self.linked.push(target);
+        }
+        again
+    }
+
+    /// The special folder below the root that `path` lies in. The root's own name does not count: who names a digest folder wants it looked at.
+    fn folder(&self, path: &Path) -> Option<Folder> {
+        let below = path.strip_prefix(&self.root).ok()?.parent()?;
+        below.components().find_map(|component| match component {
+            Component::Normal(name) => name.to_str().and_then(Folder::of_name),
+            _ => None,
+        })
+    }
+}
+
+/// Files by the hash of their canonical path: 16 bytes each, so that two files share one by a chance of 1 in 10^25 among millions.
+#[derive(Debug)]
+struct Seen {
+    listed: HashSet<[u64; 2]>,
+    named: HashSet<[u64; 2]>,
+}
+
+impl Seen {
+    fn is_new(&mut self, path: &Path) -> bool {
+        self.listed.insert(identity(path))
+    }
+
+    fn is_named(&self, path: &Path) -> bool {
+        !self.named.is_empty() && self.named.contains(&identity(path))
+    }
+}
+
+fn identity(path: &Path) -> [u64; 2] {
+    let canonical = fs::canonicalize(path);
+    let path = canonical.as_deref().unwrap_or(path);
+    [0_u8, 1].map(|half| {
+        let mut hasher = DefaultHasher::new();
+        half.hash(&mut hasher);
+        path.hash(&mut hasher);
+        hasher.finish()
+    })
+}

@@ -1,0 +1,230 @@
+//! The status of a series, and the sentence that says why.
+
+use chrono::{Datelike, NaiveDate, TimeDelta};
+
+use super::daily::{count, day_of, percentile, size};
+use super::{Day, Part, Point, Status, Trend};
+
+/// At this share of the limit a series is critical.
+pub const CRITICAL_PERCENT: f64 = 90.0;
+/// At this share of the limit a series is worth a warning.
+pub const WARNING_PERCENT: f64 = 75.0;
+/// Forecast to reach the limit within this many days of the end of the window: critical.
+pub const CRITICAL_DAYS: i32 = 7;
+/// Forecast to reach the limit within this many days of the end of the window: warning.
+pub const WARNING_DAYS: i32 = 30;
+/// The days with calls that `latest_percent` looks at.
+pub const LATEST_DAYS: usize = 7;
+/// UTC days with granted calls and no size refusal that end a failure.
+pub const HEALED_DAYS: usize = 7;
+
+/// How a series stands, with its sizes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Verdict {
+    /// How it stands.
+    pub status: Status,
+    /// Why, in words, without a full stop.
+    pub reason: String,
+    /// Calls of the series.
+    pub calls: u32,
+    /// Calls refused for their size.
+    pub refused_calls: u32,
+    /// 95th percentile by nearest rank over the calls of the last 7 days that have calls, points of the limit; None when none of them
+    /// has a size.
+    pub latest_percent: Option<f64>,
+    /// 95th percentile by nearest rank over all calls, points of the limit; None when no call has a size.
+    pub p95_percent: Option<f64>,
+    /// Largest size, points of the limit; None when no call has a size.
+    pub max_percent: Option<f64>,
+    /// Longest session token, bytes; None when none was logged.
+    pub max_session_token_bytes: Option<u32>,
+}
+
+/// The status of a series: its `points` in any order, the `days` and the `trend` made of them, judged at `window_end_day`, the last
+/// day of the window.
+pub fn judge(points: &[Point], days: &[Day], trend: &Trend, window_end_day: i32) -> Verdict {
+    let latest_from = days.iter().rev().take(LATEST_DAYS).next_back().map_or(i32::MAX, |day| day.day);
+    let mut sizes: Vec<f64> = points.iter().filter_map(size).collect();
+    let mut latest: Vec<f64> = points.iter().filter(|point| day_of(point.time) >= latest_from).filter_map(size).collect();
+    let latest_percent = percentile(&mut latest, 95);
+    let refusals = Refusals::of(days);
+    let status = status(refusals.as_ref(), latest_percent, trend, window_end_day);
+    Verdict {
+        status,
+        reason: reason(status, refusals.as_ref(), latest_percent, trend, window_end_day),
+        calls: count(points.len()),
+        refused_calls: refusals.map_or(0, |refusals| refusals.calls),
+        latest_percent,
+        p95_percent: percentile(&mut sizes, 95),
+        max_percent: sizes.last().copied(),
+        max_session_token_bytes: days.iter().filter_map(|day| day.max_session_token_bytes).max(),
+    }
+}
+
+/// The size refusals of a series that has some.
+struct Refusals {
+    calls: u32,
+    first_day: i32,
+    last_day: i32,
+    /// Days with granted calls after the last day with a size refusal.
+    granted_days_since: usize,
+}
+
+impl Refusals {
+    fn of(days: &[Day]) -> Option<Refusals> {
+        let refused = || days.iter().filter(|day| day.refused_calls > 0);
+        let last_day = refused().next_back()?.day;
+        Some(Refusals {
+            calls: refused().fold(0, |sum, day| sum.saturating_add(day.refused_calls)),
+            first_day: refused().next()?.day,
+            last_day,
+            granted_days_since: days.iter().filter(|day| day.day > last_day && day.granted > 0).count(),
+        })
+    }
+
+    fn healed(&self) -> bool {
+        self.granted_days_since >= HEALED_DAYS
+    }
+}
+
+fn status(refusals: Option<&Refusals>, latest_percent: Option<f64>, trend: &Trend, window_end_day: i32) -> Status {
+    let at_least = |limit: f64| latest_percent.is_some_and(|latest| latest >= limit);
+    let within = |days: i32| trend.limit_day.is_some_and(|day| day - window_end_day <= days);
+    if refusals.is_some_and(|refusals| !refusals.healed()) {
+        Status::Failing
+    } else if at_least(CRITICAL_PERCENT) || within(CRITICAL_DAYS) {
+        Status::Critical
+    } else if at_least(WARNING_PERCENT) || within(WARNING_DAYS) {
+        Status::Warning
+    } else if trend.growing {
+        Status::Watch
+    } else {
+        Status::Ok
+    }
+}
+
+fn reason(status: Status, refusals: Option<&Refusals>, latest_percent: Option<f64>, trend: &Trend, window_end_day: i32) -> String {
+    let date = |day: i32| date(day, window_end_day);
+    let latest = match latest_percent {
+        Some(latest) => format!("latest size {latest:.1} %"),
+        None => "no size known".to_owned(),
+    };
+    let refused = refusals.map(|refusals| {
+        let times = if refusals.calls == 1 { "once".to_owned() } else { format!("{} times", refusals.calls) };
+        let when = if refusals.first_day == refusals.last_day {
+            format!("on {}", date(refusals.last_day))
+        } else {
+            format!("since {}, last on {}", date(refusals.first_day), date(refusals.last_day))
+        };
+        let healing = match refusals.granted_days_since {
+            0 => String::new(),
+            1 => ", 1 day with granted calls since".to_owned(),
+            days => format!(", {days} days with granted calls since"),
+        };
+        format!("refused for size {times} {when}{healing}")
+    });
+    let movement = movement(trend, window_end_day);
+    match (status, refused) {
+        (Status::Failing, Some(refused)) if trend.growing => format!("{refused}; {movement}"),
+        (Status::Failing, Some(refused)) => refused,
+        (Status::Watch, _) => movement,
+        (Status::Critical | Status::Warning, _) if trend.growing => format!("{movement}; {latest}"),
+        (Status::Ok, Some(refused)) => format!("{refused}; {latest}"),
+        _ => format!("{latest}; {movement}"),
+    }
+}
+
+/// What the trend says, in words.
+fn movement(trend: &Trend, window_end_day: i32) -> String {
+    let (Some(slope), Some(since)) = (trend.slope_percent_per_day, trend.since) else {
+        return "too few days for a trend".to_owned();
+    };
+    if trend.shrinking {
+        return format!("shrinks {} since {}", weekly(-slope), date(since, window_end_day));
+    }
+    if !trend.growing {
+        return "no growth".to_owned();
+    }
+    // A driver that explains most of the growth is told with its own figure, so that the sentence is true of it.
+    let grew = match (trend.driver, trend.driver_slope_percent_per_day) {
+        (Some(part), Some(own)) if own >= 0.7 * slope && own <= 1.3 * slope => format!("{} grew {}", noun(part), weekly(own)),
+        (Some(part), _) => format!("size grew {}, {} most", weekly(slope), noun(part)),
+        (None, _) => format!("size grew {}", weekly(slope)),
+    };
+    let crosses = match (trend.limit_day, trend.limit_day_low, trend.limit_day_high) {
+        (None, ..) if trend.last_day.is_some_and(|last| window_end_day - last > super::SILENT_DAYS) => {
+            return format!("{grew} from {} to {}, silent since", date(since, window_end_day), last_date(trend, window_end_day));
+        }
+        (None, ..) => "100 % is more than a year away".to_owned(),
+        (Some(day), ..) if day <= window_end_day => "is at 100 % now".to_owned(),
+        (Some(_), Some(low), Some(high)) if low < high => format!("crosses 100 % between {}", dates(low, high, window_end_day)),
+        (Some(_), Some(low), None) => format!("crosses 100 % on {} or later", date(low, window_end_day)),
+        (Some(day), ..) => format!("crosses 100 % on {}", date(day, window_end_day)),
+    };
+    format!("{grew} since {}; {crosses}", date(since, window_end_day))
+}
+
+fn noun(part: Part) -> &'static str {
+    match part {
+        Part::Policy => "policy",
+        Part::PolicyArns => "policy ARNs",
+        Part::Tags => "tags",
+        Part::InheritedTags => "inherited tags",
+        Part::Other => "the rest of the token",
+    }
+}
+
+/// A slope in points a day, told by the week.
+fn weekly(slope: f64) -> String {
+    let points = slope * 7.0;
+    let figure = if points < 0.1 { format!("{points:.2}") } else { format!("{points:.1}") };
+    format!("{figure} {} a week", if figure == "1.0" { "point" } else { "points" })
+}
+
+fn last_date(trend: &Trend, window_end_day: i32) -> String {
+    trend.last_day.map_or_else(String::new, |last| date(last, window_end_day))
+}
+
+/// `2 August`, with the year where it is not that of the end of the window.
+fn date(day: i32, window_end_day: i32) -> String {
+    let (Some(civil), Some(end)) = (civil(day), civil(window_end_day)) else {
+        return format!("day {day}");
+    };
+    if civil.year() == end.year() {
+        format!("{} {}", civil.day(), month(civil))
+    } else {
+        format!("{} {} {}", civil.day(), month(civil), civil.year())
+    }
+}
+
+/// `9 and 20 November`, `28 October and 3 November`.
+fn dates(low: i32, high: i32, window_end_day: i32) -> String {
+    match (civil(low), civil(high)) {
+        (Some(one), Some(other)) if (one.year(), one.month()) == (other.year(), other.month()) => {
+            format!("{} and {}", one.day(), date(high, window_end_day))
+        }
+        _ => format!("{} and {}", date(low, window_end_day), date(high, window_end_day)),
+    }
+}
+
+fn civil(day: i32) -> Option<NaiveDate> {
+    NaiveDate::default().checked_add_signed(TimeDelta::try_days(i64::from(day))?)
+}
+
+fn month(date: NaiveDate) -> &'static str {
+    const MONTHS: [&str; 12] = [
+        "January",
+        "February",
+        "March",
+        "April",
+        "May",
+        "June",
+        "July",
+        "August",
+        "September",
+        "October",
+        "November",
+        "December",
+    ];
+    MONTHS.get(date.month0() as usize).copied().unwrap_or_default()
+}
