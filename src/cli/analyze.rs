@@ -171,8 +171,8 @@ fn style() -> Style {
         return Style::PLAIN;
     }
     let (height, width) = console::Term::stdout().size();
-    // A finding takes four lines and a blank one; the head and the foot eight.
-    let findings = (usize::from(height).saturating_sub(8) / 5).clamp(3, 12);
+    // A finding takes about five lines and a blank one; the head and the foot eight.
+    let findings = (usize::from(height).saturating_sub(8) / 6).clamp(3, 12);
     Style { colour: console::colors_enabled(), width: usize::from(width).max(40), findings }
 }
 

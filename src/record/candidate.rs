@@ -32,10 +32,7 @@ impl HeuristicFrequencyRank for Ranks {
 
 impl Default for Sieve {
     fn default() -> Sieve {
-        Sieve {
-            sts: FinderBuilder::new().build_forward_with_ranker(Ranks, STS),
-            escape: Finder::new(b"\\u00"),
-        }
+        Sieve { sts: FinderBuilder::new().build_forward_with_ranker(Ranks, STS), escape: Finder::new(b"\\u00") }
     }
 }
 
@@ -53,9 +50,7 @@ impl Sieve {
 
     fn hides(&self, record: &[u8]) -> bool {
         self.escape.find_iter(record).any(|at| {
-            let digits = record
-                .get(at + 4..at + 6)
-                .and_then(|digits| str::from_utf8(digits).ok());
+            let digits = record.get(at + 4..at + 6).and_then(|digits| str::from_utf8(digits).ok());
             let Some(byte) = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) else {
                 // Not two digits: no sound escape, or one whose digits are escaped themselves.
                 return true;
@@ -121,11 +116,7 @@ pub fn kind_of(object: &[u8]) -> Kind {
                 return Kind::Digest;
             }
             // S3 and SQS notifications have the same shape, and such a source.
-            Some("eventSource")
-                if text
-                    .as_deref()
-                    .is_some_and(|source| source.starts_with("aws:")) =>
-            {
+            Some("eventSource") if text.as_deref().is_some_and(|source| source.starts_with("aws:")) => {
                 return Kind::NotALog;
             }
             Some("eventVersion" | "eventSource" | "eventName") => kind = Kind::CloudTrail,

@@ -33,19 +33,8 @@ impl Summary {
 }
 
 /// Reads `text` to its end or to the damage in it.
-pub fn read(
-    text: &mut Text<'_>,
-    scratch: &mut Scratch,
-    sink: &mut dyn FnMut(Found<'_>),
-) -> Summary {
-    let mut run = Run {
-        text,
-        sieve: &scratch.sieve,
-        sink,
-        records: 0,
-        seen: None,
-        container: false,
-    };
+pub fn read(text: &mut Text<'_>, scratch: &mut Scratch, sink: &mut dyn FnMut(Found<'_>)) -> Summary {
+    let mut run = Run { text, sieve: &scratch.sieve, sink, records: 0, seen: None, container: false };
     let stop = run.values().err();
     run.into_summary(stop)
 }
@@ -79,34 +68,15 @@ impl Run<'_, '_> {
             (None, None) => Kind::NotALog,
             (None, Some(_)) if self.container => Kind::CloudTrail,
             // Nothing whole came before the damage. What was begun may tell.
-            (None, Some(stop)) => match (
-                self.text.held().map_or(Kind::Unknown, candidate::kind_of),
-                &stop.reason,
-            ) {
-                (
-                    Kind::Unknown,
-                    Reason::Expected(_) | Reason::Bracket | Reason::Control | Reason::Utf8,
-                ) => Kind::NotALog,
-                (
-                    Kind::NotALog,
-                    Reason::Io(_) | Reason::GzipBomb { .. } | Reason::Long(_) | Reason::Depth(_),
-                ) => Kind::Unknown,
+            (None, Some(stop)) => match (self.text.held(stop).map_or(Kind::Unknown, candidate::kind_of), &stop.reason) {
+                (Kind::Unknown, Reason::Expected(_) | Reason::Bracket | Reason::Control | Reason::Utf8) => Kind::NotALog,
+                (Kind::NotALog, Reason::Io(_) | Reason::GzipBomb { .. } | Reason::Long(_) | Reason::Depth(_)) => Kind::Unknown,
                 (kind, _) => kind,
             },
         };
         let read = matches!(kind, Kind::CloudTrail | Kind::Unknown);
-        let damage = stop.filter(|_| read).map(|stop| Damage {
-            place: Place {
-                offset: Some(stop.offset),
-                records,
-            },
-            reason: stop.reason,
-        });
-        Summary {
-            kind,
-            records,
-            damage,
-        }
+        let damage = stop.filter(|_| read).map(|stop| Damage { place: Place { offset: Some(stop.offset), records }, reason: stop.reason });
+        Summary { kind, records, damage }
     }
 
     /// The values of the text, one after another.
@@ -145,12 +115,7 @@ impl Run<'_, '_> {
             first = false;
             let held = self.text.hold();
             let key = self.string()?;
-            let list = matches!(
-                RawStr::new(self.text.between(key.start + 1, key.end - 1))
-                    .value()
-                    .as_deref(),
-                Some("Records" | "Events")
-            );
+            let list = matches!(RawStr::new(self.text.between(key.start + 1, key.end - 1)).value().as_deref(), Some("Records" | "Events"));
             if held {
                 self.text.release();
             }
@@ -178,12 +143,7 @@ impl Run<'_, '_> {
         if !container {
             let end = self.text.position();
             let bytes = self.text.between(start, end);
-            let value = Value {
-                start,
-                end,
-                backslash: memchr::memchr(b'\\', bytes).is_some(),
-                non_ascii: !bytes.is_ascii(),
-            };
+            let value = Value { start, end, backslash: memchr::memchr(b'\\', bytes).is_some(), non_ascii: !bytes.is_ascii() };
             self.record(&value)?;
         }
         self.text.release();
@@ -248,34 +208,18 @@ impl Run<'_, '_> {
         if self.seen != Some(Kind::CloudTrail) {
             let kind = candidate::kind_of(bytes);
             // An object without any key is none of the others either.
-            let kind = if kind == Kind::Unknown {
-                Kind::NotALog
-            } else {
-                kind
-            };
+            let kind = if kind == Kind::Unknown { Kind::NotALog } else { kind };
             if self.seen.is_none() || kind == Kind::CloudTrail {
                 self.seen = Some(kind);
             }
         }
         if self.sieve.lets_through(bytes, value.backslash) {
-            let bad = || {
-                self.text
-                    .stop_at(value.start, Reason::Expected("a record as json text"))
-            };
+            let bad = || self.text.stop_at(value.start, Reason::Expected("a record as json text"));
             let record = self.records + 1;
             match candidate::unwrap(bytes) {
-                Inner::Itself => (self.sink)(Found {
-                    record,
-                    json: simdutf8::basic::from_utf8(bytes).map_err(|_| bad())?,
-                }),
-                Inner::Object(inner) => (self.sink)(Found {
-                    record,
-                    json: simdutf8::basic::from_utf8(inner).map_err(|_| bad())?,
-                }),
-                Inner::Text(inner) => (self.sink)(Found {
-                    record,
-                    json: &inner,
-                }),
+                Inner::Itself => (self.sink)(Found { record, json: simdutf8::basic::from_utf8(bytes).map_err(|_| bad())? }),
+                Inner::Object(inner) => (self.sink)(Found { record, json: simdutf8::basic::from_utf8(inner).map_err(|_| bad())? }),
+                Inner::Text(inner) => (self.sink)(Found { record, json: &inner }),
                 Inner::BadText => return Err(bad()),
             }
         }
@@ -330,28 +274,24 @@ impl Run<'_, '_> {
             };
             // The last bytes before the end, or before the damage, may hold the value's.
             match (scanner.scan_tail(self.text.from(scanned)), stop) {
-                (Scan::End(end), stop) => {
-                    stop.into_iter().for_each(|stop| self.text.put_back(stop));
-                    break scanned + end as u64;
-                }
-                (Scan::Bad(at, reason), _) => {
-                    return Err(self.text.stop_at(scanned + at as u64, reason));
-                }
                 (Scan::More(_), Some(stop)) => return Err(stop),
                 (Scan::More(_), None) => {
-                    return Err(self
-                        .text
-                        .stop_at(self.text.bytes_inflated(), Reason::TextTruncated));
+                    return Err(self.text.stop_at(self.text.bytes_inflated(), Reason::TextTruncated));
+                }
+                (scan, stop) => {
+                    // Whatever is wrong with the file comes after what was found here.
+                    stop.into_iter().for_each(|stop| self.text.put_back(stop));
+                    match scan {
+                        Scan::Bad(at, reason) => {
+                            return Err(self.text.stop_at(scanned + at as u64, reason));
+                        }
+                        Scan::End(end) | Scan::More(end) => break scanned + end as u64,
+                    }
                 }
             }
         };
         self.text.go_to(end);
-        Ok(Value {
-            start,
-            end,
-            backslash: scanner.backslash,
-            non_ascii: scanner.non_ascii,
-        })
+        Ok(Value { start, end, backslash: scanner.backslash, non_ascii: scanner.non_ascii })
     }
 
     /// The string that begins here, with its quotes; goes behind it. The text must be held.
@@ -363,21 +303,14 @@ impl Run<'_, '_> {
                 break length as u64;
             }
             if !self.text.more()? {
-                return Err(self
-                    .text
-                    .stop_at(self.text.bytes_inflated(), Reason::TextTruncated));
+                return Err(self.text.stop_at(self.text.bytes_inflated(), Reason::TextTruncated));
             }
         };
         let bytes = self.text.between(inner, inner + length);
         if let Some(at) = bytes.iter().position(|byte| *byte < b' ') {
             return Err(self.text.stop_at(inner + at as u64, Reason::Control));
         }
-        let value = Value {
-            start,
-            end: inner + length + 1,
-            backslash: true,
-            non_ascii: !bytes.is_ascii(),
-        };
+        let value = Value { start, end: inner + length + 1, backslash: true, non_ascii: !bytes.is_ascii() };
         self.check_utf8(&value)?;
         self.text.go_to(value.end);
         Ok(value)
@@ -385,12 +318,9 @@ impl Run<'_, '_> {
 
     fn check_utf8(&self, value: &Value) -> Step<()> {
         if value.non_ascii
-            && let Err(error) =
-                simdutf8::compat::from_utf8(self.text.between(value.start, value.end))
+            && let Err(error) = simdutf8::compat::from_utf8(self.text.between(value.start, value.end))
         {
-            return Err(self
-                .text
-                .stop_at(value.start + error.valid_up_to() as u64, Reason::Utf8));
+            return Err(self.text.stop_at(value.start + error.valid_up_to() as u64, Reason::Utf8));
         }
         Ok(())
     }
@@ -399,10 +329,7 @@ impl Run<'_, '_> {
     fn next_byte(&mut self) -> Step<Option<u8>> {
         loop {
             let window = self.text.from(self.text.position());
-            let white = window
-                .iter()
-                .take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r'))
-                .count();
+            let white = window.iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r')).count();
             let byte = window.get(white).copied();
             self.advance(white as u64);
             if byte.is_some() || !self.text.more()? {
@@ -427,11 +354,7 @@ impl Run<'_, '_> {
     /// Something else than `what` stands here, or nothing at all.
     fn expected(&self, what: &'static str) -> Stop {
         let position = self.text.position();
-        let reason = if self.text.from(position).is_empty() {
-            Reason::TextTruncated
-        } else {
-            Reason::Expected(what)
-        };
+        let reason = if self.text.from(position).is_empty() { Reason::TextTruncated } else { Reason::Expected(what) };
         self.text.stop_at(position, reason)
     }
 }

@@ -26,9 +26,7 @@ impl<'a> RawStr<'a> {
         quoted.push(b'"');
         quoted.extend_from_slice(self.0);
         quoted.push(b'"');
-        serde_json::from_slice::<String>(&quoted)
-            .ok()
-            .map(Cow::Owned)
+        serde_json::from_slice::<String>(&quoted).ok().map(Cow::Owned)
     }
 }
 
@@ -51,9 +49,7 @@ pub struct Members<'a> {
 impl<'a> Members<'a> {
     /// The members of the object that `text` begins with.
     pub fn of(text: &'a [u8]) -> Members<'a> {
-        Members {
-            text: text.strip_prefix(b"{").unwrap_or_default(),
-        }
+        Members { text: text.strip_prefix(b"{").unwrap_or_default() }
     }
 }
 
@@ -64,10 +60,7 @@ impl<'a> Iterator for Members<'a> {
         let text = self.text.trim_ascii_start();
         let text = text.strip_prefix(b",").unwrap_or(text).trim_ascii_start();
         let (key, text) = split_string(text)?;
-        let text = text
-            .trim_ascii_start()
-            .strip_prefix(b":")?
-            .trim_ascii_start();
+        let text = text.trim_ascii_start().strip_prefix(b":")?.trim_ascii_start();
         let (value, text) = match text.first()? {
             b'"' => {
                 let (value, text) = split_string(text)?;
@@ -84,14 +77,7 @@ impl<'a> Iterator for Members<'a> {
                     Scan::Bad(..) => return None,
                 };
                 let (value, rest) = text.split_at_checked(end)?;
-                (
-                    if value.starts_with(b"{") {
-                        RawValue::Object(value)
-                    } else {
-                        RawValue::Other
-                    },
-                    rest,
-                )
+                (if value.starts_with(b"{") { RawValue::Object(value) } else { RawValue::Other }, rest)
             }
             _ => {
                 let end = text.iter().position(|byte| matches!(byte, b',' | b'}'))?;

@@ -103,11 +103,7 @@ pub struct Reader {
 impl Reader {
     /// A reader with empty buffers.
     pub fn new(limits: Limits) -> Reader {
-        Reader {
-            limits,
-            buffers: text::Buffers::default(),
-            scratch: container::Scratch::default(),
-        }
+        Reader { limits, buffers: text::Buffers::default(), scratch: container::Scratch::default() }
     }
 
     /// Reads one file to its end, or to the damage in it, and gives each record that may be an STS call to `sink`.
@@ -119,21 +115,13 @@ impl Reader {
                 records: 0,
                 bytes_read: 0,
                 bytes_inflated: 0,
-                damage: Some(Damage {
-                    place: Place::default(),
-                    reason: Reason::Io(error),
-                }),
+                damage: Some(Damage { place: Place::default(), reason: Reason::Io(error) }),
             },
         }
     }
 
     /// Like [`Reader::read`], from anything that gives bytes; `bytes` is their number where it is known beforehand.
-    pub fn read_from(
-        &mut self,
-        content: &mut dyn Read,
-        bytes: Option<u64>,
-        sink: &mut dyn FnMut(Found<'_>),
-    ) -> Outcome {
+    pub fn read_from(&mut self, content: &mut dyn Read, bytes: Option<u64>, sink: &mut dyn FnMut(Found<'_>)) -> Outcome {
         let mut text = text::Text::open(&mut self.buffers, &self.limits, content, bytes);
         let summary = container::read(&mut text, &mut self.scratch, sink);
         let outcome = summary.into_outcome(&text);

@@ -81,11 +81,7 @@ impl Scanner {
         let in_string = prefix_xor(quotes) ^ self.in_string;
         self.in_string = ((in_string as i64) >> 63) as u64;
         // Where each bad control character stands: any in a string, all but white space outside.
-        let bad = if suspects == 0 {
-            0
-        } else {
-            suspects & (in_string | !white_space(block))
-        };
+        let bad = if suspects == 0 { 0 } else { suspects & (in_string | !white_space(block)) };
 
         let mut brackets = masks.brackets & !in_string;
         while brackets != 0 {
@@ -110,9 +106,7 @@ impl Scanner {
             if self.depth == 0 || step.is_err() {
                 let before = bad & ((1 << at) - 1);
                 return match step {
-                    _ if before != 0 => {
-                        Scan::Bad(before.trailing_zeros() as usize, Reason::Control)
-                    }
+                    _ if before != 0 => Scan::Bad(before.trailing_zeros() as usize, Reason::Control),
                     Err(reason) => Scan::Bad(at, reason),
                     Ok(()) => Scan::End(at + 1),
                 };
@@ -169,12 +163,7 @@ impl Masks {
         }
         let rare = backslash | least.simd_eq(least.min(u8x16::splat(0x1f)));
         // The mask takes the highest bit of each byte, which only other bytes than ASCII have.
-        Masks {
-            quotes,
-            brackets,
-            rare: rare.to_bitmask() != 0,
-            non_ascii: any.to_bitmask() != 0,
-        }
+        Masks { quotes, brackets, rare: rare.to_bitmask() != 0, non_ascii: any.to_bitmask() != 0 }
     }
 }
 
@@ -191,13 +180,9 @@ impl Rare {
         for (quarter, shift) in quarters.iter().zip([0, 16, 32, 48]) {
             let bytes = u8x16::new(*quarter);
             backslashes |= u64::from(bytes.simd_eq(u8x16::splat(b'\\')).to_bitmask()) << shift;
-            controls |=
-                u64::from(bytes.simd_eq(bytes.min(u8x16::splat(0x1f))).to_bitmask()) << shift;
+            controls |= u64::from(bytes.simd_eq(bytes.min(u8x16::splat(0x1f))).to_bitmask()) << shift;
         }
-        Rare {
-            backslashes,
-            controls,
-        }
+        Rare { backslashes, controls }
     }
 }
 
@@ -207,9 +192,7 @@ fn white_space(block: &[u8; BLOCK]) -> u64 {
     let mut mask = 0;
     for (quarter, shift) in quarters.iter().zip([0, 16, 32, 48]) {
         let bytes = u8x16::new(*quarter);
-        let white = bytes.simd_eq(u8x16::splat(b'\n'))
-            | bytes.simd_eq(u8x16::splat(b'\r'))
-            | bytes.simd_eq(u8x16::splat(b'\t'));
+        let white = bytes.simd_eq(u8x16::splat(b'\n')) | bytes.simd_eq(u8x16::splat(b'\r')) | bytes.simd_eq(u8x16::splat(b'\t'));
         mask |= u64::from(white.to_bitmask()) << shift;
     }
     mask

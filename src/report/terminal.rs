@@ -116,7 +116,7 @@ fn head(text: &mut String, run: &Run, scan: &Scan, findings: &[Finding], style: 
     let _ = writeln!(text, "\n{}", counts.join("   "));
 }
 
-/// A finding in four lines at most.
+/// A finding in a few lines.
 fn one(text: &mut String, scan: &Scan, finding: &Finding, redact: bool, style: Style) {
     let verdict = &finding.verdict;
     let name = |name| shown(&scan.names, name, redact).unwrap_or_else(|| "(not logged)".to_owned());
@@ -141,7 +141,10 @@ fn one(text: &mut String, scan: &Scan, finding: &Finding, redact: bool, style: S
     let status = style.paint(verdict.status, &format!("{:<8}", verdict.status.name()));
     let _ = writeln!(text, "\n{status} {percent}  {:<20}  {date}", sparkline(&finding.days));
     let mut line = |mark: &str, words: &str| {
-        let _ = writeln!(text, "  {mark}{}", clipped(words, style.width.saturating_sub(2 + mark.chars().count())));
+        for (at, part) in wrapped(words, style.width.saturating_sub(2 + mark.chars().count())).iter().enumerate() {
+            let mark = if at == 0 { mark.to_owned() } else { " ".repeat(mark.chars().count()) };
+            let _ = writeln!(text, "  {mark}{part}");
+        }
     };
     line("", &subject);
     line("", &format!("{}, limit on the {limit}: {}", finding.operation, verdict.reason));
@@ -198,13 +201,31 @@ fn sparkline(days: &[Day]) -> String {
         .collect()
 }
 
-fn clipped(text: &str, width: usize) -> String {
-    if text.chars().count() <= width {
-        return text.to_owned();
+/// `words` on two lines of `width` characters at most; what does not fit is cut, and shown to be.
+fn wrapped(words: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in words.split(' ') {
+        let count = lines.len();
+        let Some(line) = lines.last_mut() else { break };
+        let used = line.chars().count();
+        if used == 0 {
+            line.push_str(word);
+        } else if used + 1 + word.chars().count() <= width {
+            line.push(' ');
+            line.push_str(word);
+        } else if count < 2 {
+            lines.push(word.to_owned());
+        } else {
+            line.push_str(" …");
+            break;
+        }
     }
-    let mut clipped: String = text.chars().take(width.saturating_sub(1)).collect();
-    clipped.push('…');
-    clipped
+    for line in &mut lines {
+        if line.chars().count() > width {
+            *line = line.chars().take(width.saturating_sub(1)).chain(['…']).collect();
+        }
+    }
+    lines
 }
 
 /// `12,345`.

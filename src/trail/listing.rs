@@ -70,13 +70,8 @@ pub struct Listing {
 #[derive(Debug)]
 enum Source {
     Stdin,
-    Path {
-        path: PathBuf,
-    },
-    Glob {
-        first: Option<glob::GlobResult>,
-        rest: glob::Paths,
-    },
+    Path { path: PathBuf },
+    Glob { first: Option<glob::GlobResult>, rest: glob::Paths },
 }
 
 /// Lists the log files of `sources`, each a file, a directory (walked, links followed), a glob or `-` (standard input).
@@ -105,10 +100,7 @@ pub fn list(sources: &[String]) -> Result<Listing, TrailError> {
             }
             found.push_back(Source::Path { path });
         } else if source.contains(['*', '?', '[']) {
-            let mut rest = glob::glob(source).map_err(|error| TrailError::Glob {
-                pattern: source.clone(),
-                source: error,
-            })?;
+            let mut rest = glob::glob(source).map_err(|error| TrailError::Glob { pattern: source.clone(), source: error })?;
             let first = rest.next();
             if first.is_none() {
                 return Err(TrailError::Missing(source.clone()));
@@ -120,15 +112,8 @@ pub fn list(sources: &[String]) -> Result<Listing, TrailError> {
             return Err(TrailError::Missing(source.clone()));
         }
     }
-    let seen = several.then(|| Seen {
-        listed: HashSet::new(),
-        named,
-    });
-    Ok(Listing {
-        sources: found,
-        walk: None,
-        seen,
-    })
+    let seen = several.then(|| Seen { listed: HashSet::new(), named });
+    Ok(Listing { sources: found, walk: None, seen })
 }
 
 impl Iterator for Listing {
@@ -145,10 +130,7 @@ impl Iterator for Listing {
             let path = match self.sources.front_mut()? {
                 Source::Stdin => {
                     self.sources.pop_front();
-                    let stdin = self
-                        .seen
-                        .as_mut()
-                        .is_none_or(|seen| seen.is_new(Path::new("-")));
+                    let stdin = self.seen.as_mut().is_none_or(|seen| seen.is_new(Path::new("-")));
                     if stdin {
                         return Some(Entry::File(LogFile::stdin()));
                     }
@@ -178,18 +160,11 @@ impl Iterator for Listing {
                 Ok(metadata) => {
                     let new = self.seen.as_mut().is_none_or(|seen| seen.is_new(&path));
                     if new {
-                        return Some(Entry::File(LogFile::at(
-                            path,
-                            true,
-                            metadata.is_file().then_some(metadata.len()),
-                        )));
+                        return Some(Entry::File(LogFile::at(path, true, metadata.is_file().then_some(metadata.len()))));
                     }
                 }
                 Err(error) => {
-                    return Some(Entry::Unreadable {
-                        location: path.to_string_lossy().into_owned(),
-                        reason: error.to_string(),
-                    });
+                    return Some(Entry::Unreadable { location: path.to_string_lossy().into_owned(), reason: error.to_string() });
                 }
             }
         }
@@ -208,17 +183,9 @@ struct Walk {
 
 impl Walk {
     fn new(root: PathBuf) -> Walk {
-        let entries = WalkDir::new(&root)
-            .follow_links(true)
-            .sort_by_file_name()
-            .into_iter();
+        let entries = WalkDir::new(&root).follow_links(true).sort_by_file_name().into_iter();
         let canonical_root = fs::canonicalize(&root).unwrap_or_else(|_| root.clone());
-        Walk {
-            root,
-            canonical_root,
-            entries,
-            linked: Vec::new(),
-        }
+        Walk { root, canonical_root, entries, linked: Vec::new() }
     }
 
     fn next_entry(&mut self, seen: &mut Option<Seen>) -> Option<Entry> {
@@ -228,14 +195,8 @@ impl Walk {
                 // The link leads to a directory that is being walked already.
                 Err(error) if error.loop_ancestor().is_some() => continue,
                 Err(error) => {
-                    let location = error
-                        .path()
-                        .unwrap_or(&self.root)
-                        .to_string_lossy()
-                        .into_owned();
-                    let reason = error
-                        .io_error()
-                        .map_or_else(|| error.to_string(), ToString::to_string);
+                    let location = error.path().unwrap_or(&self.root).to_string_lossy().into_owned();
+                    let reason = error.io_error().map_or_else(|| error.to_string(), ToString::to_string);
                     return Some(Entry::Unreadable { location, reason });
                 }
             };
@@ -250,41 +211,24 @@ impl Walk {
             if !entry.file_type().is_file() {
                 continue;
             }
-            if linked
-                && fs::canonicalize(entry.path())
-                    .is_ok_and(|target| target.starts_with(&self.canonical_root))
-            {
+            if linked && fs::canonicalize(entry.path()).is_ok_and(|target| target.starts_with(&self.canonical_root)) {
                 continue;
             }
             if seen.as_mut().is_some_and(|seen| !seen.is_new(entry.path())) {
                 continue;
             }
             if let Some(folder) = self.folder(entry.path()) {
-                return Some(Entry::Skipped {
-                    location: entry.path().to_string_lossy().into_owned(),
-                    folder,
-                });
+                return Some(Entry::Skipped { location: entry.path().to_string_lossy().into_owned(), folder });
             }
             let bytes = match entry.metadata() {
                 Ok(metadata) => metadata.len(),
                 Err(error) => {
-                    let reason = error
-                        .io_error()
-                        .map_or_else(|| error.to_string(), ToString::to_string);
-                    return Some(Entry::Unreadable {
-                        location: entry.path().to_string_lossy().into_owned(),
-                        reason,
-                    });
+                    let reason = error.io_error().map_or_else(|| error.to_string(), ToString::to_string);
+                    return Some(Entry::Unreadable { location: entry.path().to_string_lossy().into_owned(), reason });
                 }
             };
-            let named = seen
-                .as_ref()
-                .is_some_and(|seen| seen.is_named(entry.path()));
-            return Some(Entry::File(LogFile::at(
-                entry.into_path(),
-                named,
-                Some(bytes),
-            )));
+            let named = seen.as_ref().is_some_and(|seen| seen.is_named(entry.path()));
+            return Some(Entry::File(LogFile::at(entry.into_path(), named, Some(bytes))));
         }
     }
 
@@ -293,8 +237,7 @@ impl Walk {
         let Ok(target) = fs::canonicalize(link) else {
             return false;
         };
-        let again = target.starts_with(&self.canonical_root)
-            || self.linked.iter().any(|linked| target.starts_with(linked));
+        let again = target.starts_with(&self.canonical_root) || self.linked.iter().any(|linked| target.starts_with(linked));
         if !again {
             self.linked.push(target);
         }
@@ -337,4 +280,101 @@ fn identity(path: &Path) -> [u64; 2] {
         path.hash(&mut hasher);
         hasher.finish()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A directory of files named by their paths below it.
+    fn directory(files: &[&str]) -> tempfile::TempDir {
+        let directory = tempfile::tempdir().unwrap();
+        for file in files {
+            let path = directory.path().join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, file).unwrap();
+        }
+        directory
+    }
+
+    /// What listing `sources`, paths below `root`, comes to: `+` before a named file, `-` before a skipped one, `!` before an unreadable one.
+    fn listed(root: &Path, sources: &[&str]) -> Vec<String> {
+        let full: Vec<String> = sources.iter().map(|source| root.join(source).to_str().unwrap().to_owned()).collect();
+        let below = |location: &str| location.strip_prefix(root.to_str().unwrap()).unwrap().trim_start_matches('/').to_owned();
+        list(&full)
+            .unwrap()
+            .map(|entry| match entry {
+                Entry::File(file) => format!("{}{}", if file.named { "+" } else { "" }, below(&file.location)),
+                Entry::Skipped { location, .. } => format!("-{}", below(&location)),
+                Entry::Unreadable { location, .. } => format!("!{}", below(&location)),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_directory_is_walked_in_order_and_knows_its_folders() {
+        let root = directory(&[
+            "b/2.json",
+            "b/1.json.gz",
+            "a/CloudTrail-Digest/x/d.json.gz",
+            "a/CloudTrail/x.json.gz",
+            "c/CloudTrail-Insight/i.gz",
+        ]);
+        assert_eq!(
+            listed(root.path(), &[""]),
+            ["a/CloudTrail/x.json.gz", "-a/CloudTrail-Digest/x/d.json.gz", "b/1.json.gz", "b/2.json", "-c/CloudTrail-Insight/i.gz"]
+        );
+        // Who names such a folder wants it looked at.
+        assert_eq!(listed(root.path(), &["a/CloudTrail-Digest"]), ["a/CloudTrail-Digest/x/d.json.gz"]);
+    }
+
+    #[test]
+    fn a_file_reached_twice_is_listed_once_and_counts_as_named_if_it_is_anywhere() {
+        let root = directory(&["a/1", "a/2", "b/3"]);
+        assert_eq!(listed(root.path(), &["a", "a/2", "a/../a/1", "b", "b/3"]), ["+a/1", "+a/2", "+b/3"]);
+        assert_eq!(listed(root.path(), &["a/*", "a"]), ["+a/1", "+a/2"]);
+        assert_eq!(listed(root.path(), &["*"]), ["a/1", "a/2", "b/3"]);
+        assert_eq!(listed(root.path(), &["**/[12]"]), ["+a/1", "+a/2"]);
+    }
+
+    #[test]
+    fn a_path_that_exists_is_no_glob() {
+        let root = directory(&["[1]", "1"]);
+        assert_eq!(listed(root.path(), &["[1]"]), ["+[1]"]);
+    }
+
+    #[test]
+    fn a_source_that_does_not_exist_is_missing() {
+        let root = directory(&["a"]);
+        for source in ["b", "a/b", "*.json", "s3://bucket/prefix"] {
+            let source = if source.contains(':') { source.to_owned() } else { root.path().join(source).to_str().unwrap().to_owned() };
+            let error = list(&["-".to_owned(), source.clone()]).unwrap_err();
+            assert_eq!(error.to_string(), format!("no such file or directory: `{source}`"));
+        }
+        let error = list(&["x/[".to_owned()]).unwrap_err();
+        assert_eq!(error.to_string(), "invalid glob `x/[`");
+    }
+
+    #[test]
+    fn standard_input_is_listed_once() {
+        let entries: Vec<Entry> = list(&["-".to_owned(), "-".to_owned()]).unwrap().collect();
+        assert!(matches!(entries.as_slice(), [Entry::File(file)] if *file == LogFile::stdin()));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_are_followed_but_nothing_is_listed_twice_or_for_ever() {
+        use std::os::unix::fs::symlink;
+
+        let outside = directory(&["o/1", "o/p/2"]);
+        let root = directory(&["a/1", "b/2"]);
+        symlink("..", root.path().join("a/up")).unwrap();
+        symlink("../b", root.path().join("a/b")).unwrap();
+        symlink("1", root.path().join("a/one")).unwrap();
+        symlink("nowhere", root.path().join("a/z")).unwrap();
+        symlink(outside.path().join("o"), root.path().join("c")).unwrap();
+        symlink(outside.path().join("o/p"), root.path().join("d")).unwrap();
+        assert_eq!(listed(root.path(), &[""]), ["a/1", "!a/z", "b/2", "c/1", "c/p/2"]);
+        assert_eq!(listed(root.path(), &["a/one", "a/1"]), ["+a/one"]);
+    }
 }

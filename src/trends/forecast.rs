@@ -1,7 +1,7 @@
 //! The trend of a series: how fast it grows, by what, and when it reaches the limit.
 
 use super::fit::{self, Line, Spot, Z_95};
-use super::stretches::{noise, one_step, stretches, without_spikes};
+use super::stretches::{STRETCH_LEAST, noise, one_step, stretches, without_spikes};
 use super::{Day, Part};
 
 /// A date further than this many days after the end of the window is not told.
@@ -121,8 +121,7 @@ fn course(spots: &[Spot]) -> Option<Course> {
     let noise = noise(&level);
     let smooth = without_spikes(&level, noise);
     let starts = stretches(&smooth, noise);
-    let ends = starts.iter().copied().skip(1).chain([level.len()]);
-    let pieces: Vec<&[Spot]> = starts.iter().zip(ends).filter_map(|(start, end)| level.get(*start..end)).collect();
+    let pieces = cut(&level, &starts);
     // Lines with no dependence yet: only their residuals are wanted.
     let rough: Vec<Line> = pieces.iter().filter_map(|piece| fit::line(piece, 0.0, 0.0)).collect();
     let dependence = fit::dependence(&residuals(&pieces, &rough));
@@ -139,7 +138,8 @@ fn course(spots: &[Spot]) -> Option<Course> {
         }
         let is_step = one_step(smooth.get(start..)?).is_some();
         if (is_step || !is_significant(&line) || line.slope < 0.0)
-            && let Some(start) = staircase(&split_last(&pieces, &smooth, noise), noise)
+            && pieces.len() >= STEPS_LEAST
+            && let Some(start) = staircase(&pieces, noise).or_else(|| staircase_but_newest(&level, &smooth, noise))
         {
             let stairs = level.get(start..)?;
             let rough = fit::line(stairs, 0.0, 0.0)?;
@@ -161,19 +161,6 @@ fn is_significant(line: &Line) -> bool {
 fn agrees(line: &Line, piece: &Line) -> bool {
     let off = (line.at(piece.centre_day) - piece.centre_percent).abs();
     (piece.slope_low..=piece.slope_high).contains(&line.slope) && off <= Z_95 * piece.centre_error
-}
-
-/// The stretches, the last one in two where it holds a clear step too near to the end to make a stretch.
-fn split_last<'a>(pieces: &[&'a [Spot]], smooth: &[Spot], noise: f64) -> Vec<&'a [Spot]> {
-    let Some((last, before)) = pieces.split_last() else {
-        return Vec::new();
-    };
-    let step = smooth.get(smooth.len() - last.len()..).and_then(one_step);
-    let halves = step.and_then(|step| last.split_at_checked(step)).filter(|(low, high)| {
-        let level = |spots: &[Spot]| fit::median(&mut spots.iter().map(|spot| spot.percent).collect::<Vec<f64>>());
-        level(high).zip(level(low)).is_some_and(|(high, low)| high - low >= 2.0 * noise)
-    });
-    before.iter().copied().chain(halves.map_or(vec![*last], |(low, high)| vec![low, high])).collect()
 }
 
 fn residuals(pieces: &[&[Spot]], lines: &[Line]) -> Vec<Vec<f64>> {
@@ -206,6 +193,22 @@ fn staircase(pieces: &[&[Spot]], noise: f64) -> Option<usize> {
     }
     // The level before the first step belongs to the stairs for as long as a stair lasts.
     Some(pieces.iter().copied().flatten().take_while(|spot| spot.day < oldest - pace).count())
+}
+
+/// The same where the newest step is too near to the end to make a stretch of its own: it must not have gone down.
+fn staircase_but_newest(level: &[Spot], smooth: &[Spot], noise: f64) -> Option<usize> {
+    let (before, _) = smooth.split_at_checked(smooth.len().checked_sub(STRETCH_LEAST)?)?;
+    let starts = stretches(before, noise);
+    let pieces = cut(level.get(..before.len())?, &starts);
+    let median = |spots: &[Spot]| fit::median(&mut spots.iter().map(|spot| spot.percent).collect::<Vec<f64>>());
+    let newest = median(level.get(before.len()..)?)?;
+    if newest < median(pieces.last()?)? - noise { None } else { staircase(&pieces, noise) }
+}
+
+/// The spots of each stretch.
+fn cut<'a>(spots: &'a [Spot], starts: &[usize]) -> Vec<&'a [Spot]> {
+    let ends = starts.iter().copied().skip(1).chain([spots.len()]);
+    starts.iter().zip(ends).filter_map(|(start, end)| spots.get(*start..end)).collect()
 }
 
 fn span(spots: &[Spot]) -> f64 {

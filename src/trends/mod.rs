@@ -151,3 +151,6 @@ macro_rules! named {
 
 named!(Status, "status");
 named!(Part, "part");
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 use super::fit::{Spot, deviation, running_median};
 
 /// Least spots in a stretch: a week. A shorter change is not told from a spike.
-const STRETCH_LEAST: usize = 7;
+pub(super) const STRETCH_LEAST: usize = 7;
 
 /// Noise below this is not believed, in points: what STS logs is rounded down to whole points before September 2026.
 const NOISE_LEAST_PERCENT: f64 = 0.5;
@@ -18,8 +18,7 @@ const NOISE_LAG: usize = 3;
 
 /// Standard deviation of the days about their course, points.
 pub(super) fn noise(spots: &[Spot]) -> f64 {
-    let differences: Vec<f64> =
-        spots.iter().zip(spots.iter().skip(NOISE_LAG)).map(|(one, later)| later.percent - one.percent).collect();
+    let differences: Vec<f64> = spots.iter().zip(spots.iter().skip(NOISE_LAG)).map(|(one, later)| later.percent - one.percent).collect();
     (deviation(&differences) / std::f64::consts::SQRT_2).max(NOISE_LEAST_PERCENT)
 }
 
@@ -89,14 +88,7 @@ impl Sums {
         let mut sums = vec![Sums::default()];
         sums.extend(spots.iter().scan(Sums::default(), |sum, spot| {
             let (x, y) = (spot.day - origin.day, spot.percent - origin.percent);
-            *sum = Sums {
-                n: sum.n + 1.0,
-                x: sum.x + x,
-                y: sum.y + y,
-                xx: sum.xx + x * x,
-                xy: sum.xy + x * y,
-                yy: sum.yy + y * y,
-            };
+            *sum = Sums { n: sum.n + 1.0, x: sum.x + x, y: sum.y + y, xx: sum.xx + x * x, xy: sum.xy + x * y, yy: sum.yy + y * y };
             Some(*sum)
         }));
         sums

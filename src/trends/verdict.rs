@@ -177,8 +177,7 @@ fn noun(part: Part) -> &'static str {
 /// A slope in points a day, told by the week.
 fn weekly(slope: f64) -> String {
     let points = slope * 7.0;
-    let figure = if points < 0.1 { format!("{points:.2}") } else { format!("{points:.1}") };
-    format!("{figure} {} a week", if figure == "1.0" { "point" } else { "points" })
+    if points < 0.1 { format!("{points:.2} points a week") } else { format!("{points:.1} points a week") }
 }
 
 fn last_date(trend: &Trend, window_end_day: i32) -> String {
@@ -212,19 +211,7 @@ fn civil(day: i32) -> Option<NaiveDate> {
 }
 
 fn month(date: NaiveDate) -> &'static str {
-    const MONTHS: [&str; 12] = [
-        "January",
-        "February",
-        "March",
-        "April",
-        "May",
-        "June",
-        "July",
-        "August",
-        "September",
-        "October",
-        "November",
-        "December",
-    ];
+    const MONTHS: [&str; 12] =
+        ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"];
     MONTHS.get(date.month0() as usize).copied().unwrap_or_default()
 }

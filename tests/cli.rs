@@ -1,0 +1,492 @@
+//! The built command over `samples/` and over made-up input, as a user meets it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+#[path = "generator/mod.rs"]
+mod generator;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use polars::prelude::{AnyValue, DataFrame, ParquetReader, SerReader, TimeUnit};
+use serde_json::{Value, json};
+
+fn packtrail() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_packtrail"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("AWS_") {
+            command.env_remove(name);
+        }
+    }
+    command.current_dir(env!("CARGO_MANIFEST_DIR")).env_remove("NO_COLOR").env_remove("CLICOLOR_FORCE");
+    command
+}
+
+fn analyze(source: &Path, out: &Path, more: &[&str]) -> Output {
+    packtrail().arg("analyze").arg(source).arg("--out").arg(out).args(more).output().unwrap()
+}
+
+fn summary(out: &Path) -> Value {
+    serde_json::from_str(&fs::read_to_string(out.join("summary.json")).unwrap()).unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// The rows of a CSV file by RFC 4180, an empty cell as None; the header apart.
+fn csv(path: &Path) -> (Vec<String>, Vec<Vec<Option<String>>>) {
+    let text = fs::read_to_string(path).unwrap();
+    assert!(text.ends_with("\r\n"), "{} ends in a line break", path.display());
+    let mut rows = vec![Vec::new()];
+    let (mut cell, mut quoted, mut in_quotes) = (String::new(), false, false);
+    let mut characters = text.chars().peekable();
+    while let Some(character) = characters.next() {
+        match character {
+            '"' if in_quotes && characters.peek() == Some(&'"') => {
+                characters.next();
+                cell.push('"');
+            }
+            '"' => {
+                in_quotes = !in_quotes;
+                quoted = true;
+            }
+            ',' | '\r' if !in_quotes => {
+                let value = std::mem::take(&mut cell);
+                rows.last_mut().unwrap().push((quoted || !value.is_empty()).then_some(value));
+                quoted = false;
+                if character == '\r' {
+                    assert_eq!(characters.next(), Some('\n'));
+                    rows.push(Vec::new());
+                }
+            }
+            _ => cell.push(character),
+        }
+    }
+    assert_eq!(rows.pop(), Some(Vec::new()));
+    let header = rows.remove(0).into_iter().map(Option::unwrap).collect();
+    (header, rows)
+}
+
+fn parquet(path: &Path) -> DataFrame {
+    ParquetReader::new(fs::File::open(path).unwrap()).finish().unwrap()
+}
+
+/// A cell of a frame as CSV should show it.
+fn shown(value: &AnyValue<'_>) -> Option<String> {
+    let guard = |text: &str| if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() };
+    match value {
+        AnyValue::Null => None,
+        AnyValue::String(text) => Some(guard(text)),
+        AnyValue::StringOwned(text) => Some(guard(text.as_str())),
+        AnyValue::Boolean(flag) => Some(flag.to_string()),
+        AnyValue::Int64(number) => Some(number.to_string()),
+        AnyValue::Float64(number) => Some(format!("{number:.2}")),
+        AnyValue::Date(day) => Some(chrono::NaiveDate::from_epoch_days(*day).unwrap().to_string()),
+        AnyValue::Datetime(micros, TimeUnit::Microseconds, Some(zone)) if zone.to_string() == "UTC" => Some(instant(*micros)),
+        AnyValue::DatetimeOwned(micros, TimeUnit::Microseconds, Some(zone)) if zone.to_string() == "UTC" => Some(instant(*micros)),
+        other => panic!("a cell of type {}", other.dtype()),
+    }
+}
+
+fn instant(micros: i64) -> String {
+    chrono::DateTime::from_timestamp_micros(micros).unwrap().format("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+const TABLES: [&str; 4] = ["events", "principals", "daily", "fixes"];
+
+fn tool_finds(out: &Path) -> Vec<BTreeMap<String, Option<String>>> {
+    let (header, rows) = csv(&out.join("principals.csv"));
+    rows.into_iter().map(|row| header.iter().cloned().zip(row).collect()).collect()
+}
+
+#[test]
+fn the_samples_give_the_reports_in_the_repository() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let out = tempfile::tempdir().unwrap();
+    let ran = analyze(Path::new("samples"), out.path(), &[]);
+    assert_eq!((ran.status.code(), text(&ran.stderr)), (Some(0), String::new()));
+    let mut made: BTreeMap<String, String> = BTreeMap::new();
+    made.insert("stdout.txt".to_owned(), text(&ran.stdout).replace(&*out.path().to_string_lossy(), "reports"));
+    for table in TABLES {
+        made.insert(format!("{table}.csv"), fs::read_to_string(out.path().join(format!("{table}.csv"))).unwrap());
+    }
+    let mut summary = summary(out.path());
+    for moving in ["started", "finished", "version"] {
+        assert!(summary[moving].is_string());
+        summary[moving] = json!("");
+    }
+    made.insert("summary.json".to_owned(), format!("{summary:#}\n"));
+    for (name, made) in made {
+        let path = root.join("reports").join(&name);
+        if std::env::var_os("PACKTRAIL_REWRITE_REPORTS").is_some() {
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, &made).unwrap();
+        }
+        let kept = fs::read_to_string(&path).unwrap_or_default();
+        if kept != made {
+            let line = kept.lines().zip(made.lines()).position(|(kept, made)| kept != made);
+            panic!("reports/{name} is not what the samples give (from line {line:?}); look, then set PACKTRAIL_REWRITE_REPORTS=1 to accept");
+        }
+    }
+}
+
+#[test]
+fn the_samples_are_judged_as_they_were_made() {
+    let out = tempfile::tempdir().unwrap();
+    analyze(Path::new("samples"), out.path(), &["--format", "csv"]);
+    let findings = tool_finds(out.path());
+    let truth = generator::organisation::ground_truth();
+    assert_eq!(findings.len(), truth.len());
+    for expected in truth {
+        let found = findings
+            .iter()
+            .find(|row| {
+                row["role_arn"].as_deref() == expected.role_arn.as_deref()
+                    && row["caller"].as_deref() == Some(&expected.caller)
+                    && row["operation"].as_deref() == Some(expected.operation.name())
+            })
+            .unwrap_or_else(|| panic!("no finding for {expected:?}"));
+        assert_eq!(found["status"].as_deref(), Some(expected.status.name()), "{}", expected.story);
+        assert_eq!(found["driver"].as_deref(), expected.driver.map(|part| part.name()), "{}", expected.story);
+    }
+}
+
+#[test]
+fn the_samples_are_what_the_generator_makes() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("samples");
+    let mut total = 0;
+    for (path, bytes) in generator::organisation::sample_organisation(2026) {
+        let kept = fs::read(root.join(&path)).unwrap_or_default();
+        total += kept.len();
+        assert_eq!(inflate(&kept), inflate(&bytes), "{path}: make the samples anew with the example `trail`");
+    }
+    assert!(total <= 3_000_000, "{total} bytes of samples");
+}
+
+fn inflate(bytes: &[u8]) -> Vec<u8> {
+    let mut text = Vec::new();
+    std::io::Read::read_to_end(&mut flate2::read::MultiGzDecoder::new(bytes), &mut text).unwrap();
+    text
+}
+
+#[test]
+fn csv_parquet_and_json_hold_the_same_cells() {
+    let out = tempfile::tempdir().unwrap();
+    analyze(Path::new("samples"), out.path(), &["--format", "csv,parquet,json"]);
+    for table in TABLES {
+        let (header, rows) = csv(&out.path().join(format!("{table}.csv")));
+        let frame = parquet(&out.path().join(format!("{table}.parquet")));
+        let array: Value = serde_json::from_str(&fs::read_to_string(out.path().join(format!("{table}.json"))).unwrap()).unwrap();
+        let names: Vec<String> = frame.get_column_names().iter().map(|name| name.to_string()).collect();
+        assert_eq!(header, names);
+        assert_eq!((rows.len(), array.as_array().unwrap().len()), (frame.height(), frame.height()));
+        assert!(frame.height() > 0, "{table} has rows");
+        for (at, row) in rows.iter().enumerate() {
+            for (column, cell) in frame.columns().iter().zip(row) {
+                let value = column.get(at).unwrap();
+                assert_eq!(shown(&value), *cell, "{table} row {at} {}", column.name());
+                assert_eq!(array[at][column.name().as_str()].is_null(), cell.is_none());
+            }
+        }
+    }
+}
+
+#[test]
+fn every_file_and_every_call_is_accounted_for() {
+    let out = tempfile::tempdir().unwrap();
+    analyze(Path::new("samples"), out.path(), &["--role", "*session*", "--format", "csv"]);
+    let coverage = &summary(out.path())["coverage"];
+    let count = |name: &str| coverage[name].as_u64().unwrap();
+    assert_eq!(count("files_listed"), count("files_read") + count("files_skipped") + coverage["unreadable"].as_array().unwrap().len() as u64);
+    assert_eq!(count("sts_calls"), count("kept_calls") + count("filtered") + count("duplicates"));
+    assert!(count("filtered") > 0 && count("duplicates") > 0 && count("files_skipped") > 0);
+    let (header, rows) = csv(&out.path().join("events.csv"));
+    assert_eq!(rows.len() as u64, count("kept_calls"));
+    let role = header.iter().position(|name| name == "role_arn").unwrap();
+    assert!(rows.iter().all(|row| row[role].as_deref().unwrap().contains("session")));
+}
+
+#[test]
+fn threads_change_nothing() {
+    let run = |threads: &str| {
+        let out = tempfile::tempdir().unwrap();
+        analyze(Path::new("samples"), out.path(), &["--threads", threads, "--format", "csv"]);
+        TABLES.map(|table| fs::read_to_string(out.path().join(format!("{table}.csv"))).unwrap())
+    };
+    assert_eq!(run("1"), run("5"));
+}
+
+#[test]
+fn since_and_until_bound_the_window_and_until_excludes() {
+    let out = tempfile::tempdir().unwrap();
+    analyze(Path::new("samples"), out.path(), &["--since", "2026-08-01", "--until", "2026-08-02T00:00:00Z", "--format", "csv"]);
+    let (header, rows) = csv(&out.path().join("events.csv"));
+    assert_eq!(header[0], "event_time");
+    assert!(!rows.is_empty());
+    assert!(rows.iter().all(|row| row[0].as_deref().unwrap().starts_with("2026-08-01T")));
+    let window = &summary(out.path())["window"];
+    assert_eq!((&window["from"], &window["to"]), (&json!("2026-08-01T00:00:00Z"), &json!("2026-08-02T00:00:00Z")));
+}
+
+#[test]
+fn account_and_region_filters_keep_only_what_they_name() {
+    let out = tempfile::tempdir().unwrap();
+    analyze(Path::new("samples"), out.path(), &["--account", "111122223333", "--region", "us-east-1", "--format", "csv"]);
+    let (header, rows) = csv(&out.path().join("events.csv"));
+    let at = |name: &str| header.iter().position(|one| one == name).unwrap();
+    assert!(!rows.is_empty());
+    for row in rows {
+        assert_eq!((row[at("account_id")].as_deref(), row[at("region")].as_deref()), (Some("111122223333"), Some("us-east-1")));
+    }
+}
+
+#[test]
+fn exit_codes_are_those_of_the_help() {
+    let directory = tempfile::tempdir().unwrap();
+    let out = directory.path().join("out");
+    let code = |ran: &Output| ran.status.code().unwrap();
+
+    let missing = analyze(Path::new("no/such/path"), &out, &[]);
+    assert_eq!(code(&missing), 2);
+    assert_eq!(text(&missing.stderr), "packtrail: no such file or directory: `no/such/path`\n");
+    assert!(!out.exists(), "nothing is written for a source that is not there");
+
+    let empty = directory.path().join("empty");
+    fs::create_dir(&empty).unwrap();
+    let none = analyze(&empty, &out, &[]);
+    assert_eq!(code(&none), 3);
+    assert!(text(&none.stderr).contains("no log file found"));
+    assert_eq!(fs::read_dir(&out).unwrap().count(), 0, "no half of a report");
+
+    assert_eq!(code(&analyze(Path::new("samples"), &out, &["--fail-on", "failing"])), 10);
+    assert_eq!(code(&analyze(Path::new("samples"), &out, &["--fail-on", "failing", "--role", "no-such-role"])), 0);
+    assert_eq!(code(&analyze(Path::new("samples"), &out, &["--fail-on", "soon"])), 2);
+    assert_eq!(code(&analyze(Path::new("samples"), &out, &["--since", "2026-08-02", "--until", "2026-08-01"])), 2);
+    assert_eq!(code(&packtrail().arg("analyze").output().unwrap()), 2);
+    assert_eq!(code(&packtrail().arg("--help").output().unwrap()), 0);
+
+    let file_in_the_way = directory.path().join("file");
+    fs::write(&file_in_the_way, "").unwrap();
+    let blocked = analyze(Path::new("samples"), &file_in_the_way, &[]);
+    assert_eq!(code(&blocked), 1);
+    assert!(text(&blocked.stderr).starts_with("packtrail: cannot write the report: "), "{}", text(&blocked.stderr));
+}
+
+#[test]
+fn a_truncated_file_costs_itself_and_its_end_only() {
+    let directory = tempfile::tempdir().unwrap();
+    let (logs, out) = (directory.path().join("logs"), directory.path().join("out"));
+    fs::create_dir(&logs).unwrap();
+    let mut files: Vec<PathBuf> = walk(Path::new(env!("CARGO_MANIFEST_DIR")).join("samples").as_path());
+    files.retain(|path| !path.to_string_lossy().contains("Digest"));
+    files.sort_by_key(|path| std::cmp::Reverse(fs::metadata(path).unwrap().len()));
+    for (at, path) in files.iter().take(3).enumerate() {
+        let bytes = fs::read(path).unwrap();
+        let end = if at == 1 { bytes.len() / 10 * 9 } else { bytes.len() };
+        fs::write(logs.join(format!("{at}.json.gz")), &bytes[..end]).unwrap();
+    }
+    let ran = analyze(&logs, &out, &["--fail-on", "failing"]);
+    let coverage = &summary(&out)["coverage"];
+    let unreadable = coverage["unreadable"].as_array().unwrap();
+    assert_eq!(unreadable.len(), 1);
+    assert!(unreadable[0]["location"].as_str().unwrap().ends_with("1.json.gz"));
+    assert!(unreadable[0]["records_read"].as_u64().unwrap() > 0, "{unreadable:?}");
+    assert_eq!(coverage["files_read"], 2);
+    let reason = unreadable[0]["reason"].as_str().unwrap();
+    assert!(text(&ran.stderr).contains(reason), "the place stands on stderr too");
+    assert!(matches!(ran.status.code(), Some(4 | 10)));
+    assert_eq!(analyze(&logs, &out, &[]).status.code(), Some(4));
+}
+
+fn walk(directory: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { files.extend(walk(&path)) } else { files.push(path) }
+    }
+    files.sort();
+    files
+}
+
+/// One call whose every secret and every text that `--redact` hides is a word of its own.
+fn telling_record(event_id: &str, policy: &str) -> Value {
+    json!({
+        "eventVersion": "1.11", "eventSource": "sts.amazonaws.com", "eventName": "AssumeRole",
+        "eventTime": "2026-09-20T10:00:00Z", "awsRegion": "us-east-1", "eventID": event_id, "recipientAccountId": "111122223333",
+        "userIdentity": { "type": "IAMUser", "arn": "arn:aws:iam::111122223333:user/jane", "accessKeyId": "AKIASECRETCALLER0000" },
+        "requestParameters": {
+            "roleArn": "arn:aws:iam::111122223333:role/etl", "roleSessionName": "hidden-session-name",
+            "policy": policy,
+            "tags": [{ "key": "owner", "value": "hidden-tag-value@example.com" }, { "key": "UserEmail", "value": "hidden-mail@example.com" }],
+            "incomingTransitiveTags": { "chain": "hidden-inherited-value" }
+        },
+        "responseElements": {
+            "packedPolicySize": 97, "sessionTokenSize": 4000, "sessionTokenUtilization": 97,
+            "credentials": { "accessKeyId": "ASIASECRETSESSION000", "secretAccessKey": "secretkeysecretkey", "sessionToken": "SECRETTOKEN".repeat(364) }
+        }
+    })
+}
+
+/// Everything a run wrote, Parquet read back to text.
+fn everything(ran: &Output, out: &Path) -> String {
+    let mut all = text(&ran.stdout) + &text(&ran.stderr);
+    for path in walk(out) {
+        match path.extension().and_then(|extension| extension.to_str()) {
+            Some("parquet") => {
+                let frame = parquet(&path);
+                for column in frame.columns() {
+                    for at in 0..frame.height() {
+                        all.push_str(&shown(&column.get(at).unwrap()).unwrap_or_default());
+                        all.push('\n');
+                    }
+                }
+            }
+            _ => all.push_str(&fs::read_to_string(&path).unwrap()),
+        }
+    }
+    all
+}
+
+const POLICY: &str = r#"{"Version":"2012-10-17","Statement":[{"Sid":"HiddenSid","Effect":"Allow","Action":["s3:GetObject","s3:Get*"],"Resource":"arn:aws:s3:::hidden-bucket/*"}]}"#;
+
+#[test]
+fn no_token_or_key_reaches_any_output_also_when_the_record_is_broken() {
+    let directory = tempfile::tempdir().unwrap();
+    let (logs, out) = (directory.path().join("logs"), directory.path().join("out"));
+    fs::create_dir(&logs).unwrap();
+    let good = telling_record("e-1", POLICY).to_string();
+    let broken = telling_record("e-2", POLICY).to_string();
+    // Broken at every kind of place around the token: inside it, behind it, in its key.
+    let token = broken.find("SECRETTOKEN").unwrap();
+    for (at, text) in [
+        broken[..token + 500].to_owned(),
+        broken.replace("SECRETTOKENSECRETTOKEN\"", "SECRETTOKEN\u{1}SECRETTOKEN\""),
+        broken.replace("\"sessionToken\":", "\"sessionToken\" "),
+        broken.replace("\"eventTime\":\"2026-09-20T10:00:00Z\"", "\"eventTime\":\"SECRETTOKEN\""),
+        broken.replace("\"sessionToken\":\"", "\"sessionToken\":{\"a\":\"").replace("TOKEN\"}", "TOKEN\"}}"),
+        broken.replace("\"userIdentity\":", "\"userIdentity\":tru"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        fs::write(logs.join(format!("{at}.json")), format!("{{\"Records\":[{good},{text}]}}")).unwrap();
+    }
+    for more in [&["--format", "csv,parquet,json"][..], &["--format", "csv,parquet,json", "--redact"]] {
+        let ran = analyze(&logs, &out, more);
+        assert_eq!(ran.status.code(), Some(4));
+        let all = everything(&ran, &out);
+        assert!(all.contains("arn:aws:iam::111122223333:role/etl"));
+        for secret in ["SECRETTOKEN", "AKIASECRET", "ASIASECRET", "secretkey", "hidden-session-name"] {
+            assert!(!all.contains(secret), "{secret} was written");
+        }
+        assert_eq!(all.contains("hidden-"), !more.contains(&"--redact"));
+    }
+}
+
+#[test]
+fn redact_hides_tag_values_session_names_and_policies_and_keeps_sizes() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = directory.path().join("log.json");
+    let mut federated = telling_record("e-2", POLICY);
+    federated["userIdentity"] = json!({ "type": "FederatedUser", "arn": "arn:aws:sts::111122223333:federated-user/hidden-user" });
+    fs::write(&log, json!({ "Records": [telling_record("e-1", POLICY), federated] }).to_string()).unwrap();
+    let run = |more: &[&str]| {
+        let out = directory.path().join("out");
+        let ran = analyze(&log, &out, &[&["--format", "csv,parquet,json"][..], more].concat());
+        assert_eq!(ran.status.code(), Some(0), "{}", text(&ran.stderr));
+        (everything(&ran, &out), csv(&out.join("events.csv")).1)
+    };
+    let (open, open_events) = run(&[]);
+    let (redacted, redacted_events) = run(&["--redact"]);
+    assert!(open.contains("hidden-bucket") && open.contains("federated-user/hidden-user"));
+    for hidden in ["hidden-", "HiddenSid", "s3:Get"] {
+        assert!(!redacted.contains(hidden), "{hidden} was written");
+    }
+    let sizes = |rows: &[Vec<Option<String>>]| rows.iter().map(|row| row[11..26].to_vec()).collect::<Vec<_>>();
+    assert_eq!(sizes(&open_events), sizes(&redacted_events));
+}
+
+#[test]
+fn standard_input_and_globs_are_sources_and_a_named_file_that_is_no_log_is_unreadable() {
+    let directory = tempfile::tempdir().unwrap();
+    let out = directory.path().join("out");
+    let line = telling_record("e-1", POLICY).to_string();
+    let mut child = packtrail()
+        .args(["analyze", "-", "--quiet", "--out"])
+        .arg(&out)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(format!("{line}\n{line}\n").as_bytes()).unwrap();
+    let ran = child.wait_with_output().unwrap();
+    assert_eq!((ran.status.code(), ran.stdout.len(), ran.stderr.len()), (Some(0), 0, 0), "--quiet says nothing");
+    let coverage = summary(&out)["coverage"].clone();
+    assert_eq!((&coverage["sts_calls"], &coverage["duplicates"]), (&json!(2), &json!(1)));
+    assert_eq!(csv(&out.join("events.csv")).1[0].last().unwrap().as_deref(), Some("'-#1"));
+
+    fs::write(directory.path().join("a.ndjson"), &line).unwrap();
+    fs::write(directory.path().join("b.txt"), "no log").unwrap();
+    let glob = directory.path().join("*.ndjson");
+    assert_eq!(analyze(&glob, &out, &[]).status.code(), Some(0));
+    assert_eq!(summary(&out)["coverage"]["files_listed"], 1);
+    let named = analyze(&directory.path().join("b.txt"), &out, &[]);
+    assert_eq!(named.status.code(), Some(4));
+    assert!(text(&named.stderr).contains("b.txt: no CloudTrail log"));
+}
+
+#[test]
+fn estimate_prices_a_request_and_is_a_gate() {
+    let directory = tempfile::tempdir().unwrap();
+    let policy = directory.path().join("policy.json");
+    fs::write(&policy, POLICY).unwrap();
+    let estimate = |more: &[&str]| packtrail().arg("estimate").arg("--policy").arg(&policy).args(more).output().unwrap();
+    let ran = estimate(&["--tag", "a=b", "--session-name", "jane", "--regime", "packed-policy", "--json"]);
+    let answer: Value = serde_json::from_slice(&ran.stdout).unwrap();
+    assert_eq!((&answer["regime"], &answer["operation"]), (&json!("packed-policy"), &json!("AssumeRole")));
+    let bytes: u64 = answer["parts"].as_array().unwrap().iter().map(|part| part["bytes"].as_u64().unwrap()).sum();
+    assert_eq!(answer["packed_bytes"], bytes);
+    let percent = answer["recomputed_percent"].as_f64().unwrap();
+    assert!((percent - 100.0 * bytes as f64 / 460.0).abs() < 0.01);
+    assert!(answer["recomputed_low_percent"].as_f64().unwrap() <= percent && percent <= answer["recomputed_high_percent"].as_f64().unwrap());
+    assert_eq!(answer["other_regime"]["regime"], "session-token");
+    assert_eq!(answer["problems"], json!([]));
+
+    assert_eq!(estimate(&["--fail-over", "5"]).status.code(), Some(10));
+    assert_eq!(estimate(&["--fail-over", "99"]).status.code(), Some(0));
+    let refused = estimate(&["--tag", "a=1", "--tag", "A=2"]);
+    assert!(text(&refused.stdout).contains("STS would refuse this: tags:"), "{}", text(&refused.stdout));
+    assert_eq!(packtrail().args(["estimate", "--policy", "no-such-file"]).output().unwrap().status.code(), Some(2));
+    assert_eq!(packtrail().args(["estimate", "--tag", "no-equals-sign"]).output().unwrap().status.code(), Some(2));
+}
+
+#[test]
+fn schema_names_every_column_of_every_table() {
+    let out = tempfile::tempdir().unwrap();
+    analyze(Path::new("samples"), out.path(), &["--format", "csv"]);
+    let schema = text(&packtrail().arg("schema").output().unwrap().stdout);
+    for table in TABLES {
+        let (_, section) = schema.split_once(&format!("{table}: ")).unwrap();
+        let section = section.split("\n\n").next().unwrap();
+        let named: Vec<&str> = section.lines().skip(1).map(|line| line.split_whitespace().next().unwrap()).collect();
+        assert_eq!(named, csv(&out.path().join(format!("{table}.csv"))).0);
+    }
+}
+
+#[test]
+fn what_the_project_made_names_documentation_accounts_only() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let known = ["111122223333", "444455556666", "777788889999"];
+    for path in walk(&root.join("samples")) {
+        let text = String::from_utf8(inflate(&fs::read(&path).unwrap())).unwrap();
+        for (_, after) in text.match_indices("arn:aws:iam::").map(|(at, found)| text.split_at(at + found.len())) {
+            let account: String = after.chars().take_while(char::is_ascii_digit).collect();
+            assert!(account.is_empty() || known.contains(&&*account), "{}: account {account}", path.display());
+        }
+    }
+}
