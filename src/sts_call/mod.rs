@@ -110,6 +110,10 @@ pub fn parse(record: &str) -> Result<Option<StsCall<'_>>, CallError> {
 
 /// The operation a record's event name stands for, if it is one that returns a session token.
 fn operation(record: &Record<'_>) -> Option<Operation> {
+    // Insight, network activity and aggregated events may name an STS operation and are no call; old records have no category.
+    if record.event_category.as_deref().is_some_and(|category| category != "Management") {
+        return None;
+    }
     let source = record.event_source.as_deref()?;
     // China has its own suffix: sts.amazonaws.com.cn.
     if source != "sts.amazonaws.com" && source != "sts.amazonaws.com.cn" {

@@ -97,6 +97,8 @@ pub(super) struct Record<'a> {
     #[serde(default, deserialize_with = "text")]
     pub event_name: Option<Cow<'a, str>>,
     #[serde(default, deserialize_with = "text")]
+    pub event_category: Option<Cow<'a, str>>,
+    #[serde(default, deserialize_with = "text")]
     pub event_time: Option<Cow<'a, str>>,
     #[serde(default, rename = "eventID", deserialize_with = "text")]
     pub event_id: Option<Cow<'a, str>>,

@@ -49,6 +49,8 @@ fn every_operation_that_gives_a_session_is_a_call_and_no_other_is() {
     for other in ["GetCallerIdentity", "DecodeAuthorizationMessage", "assumerole", ""] {
         assert!(parse(&record(json!({ "eventName": other }))).unwrap().is_none());
     }
+    assert!(parse(&record(json!({ "eventCategory": "Insight" }))).unwrap().is_none());
+    assert!(parse(&record(json!({ "eventCategory": "Management" }))).unwrap().is_some());
     assert!(parse(&record(json!({ "eventSource": "s3.amazonaws.com" }))).unwrap().is_none());
     assert!(parse(&record(json!({ "eventSource": "sts.amazonaws.com.cn" }))).unwrap().is_some());
 }
