@@ -221,9 +221,10 @@ fn add_fixes(scan: &Scan, finding: &mut Finding, slots: &[Slot], redact: bool) {
     let Some(call) = largest.and_then(|slot| scan.calls.get(slot)) else { return };
     let Some(request) = scan.requests.request(call.request) else { return };
     finding.fixes = fixes::suggest(&request, &call.session(), finding.regime, scan.requests.profile(), redact);
-    let white_space = call.policy_chars.zip(request.policy.as_ref()).map_or(0, |(sent, policy)| {
-        sent.saturating_sub(u32::try_from(policy.chars().count()).unwrap_or(u32::MAX))
-    });
+    let white_space = call
+        .policy_chars
+        .zip(request.policy.as_ref())
+        .map_or(0, |(sent, policy)| sent.saturating_sub(u32::try_from(policy.chars().count()).unwrap_or(u32::MAX)));
     finding.notes = fixes::without_effect(&request, white_space);
 }
 

@@ -129,7 +129,9 @@ fn the_samples_give_the_reports_in_the_repository() {
         let kept = fs::read_to_string(&path).unwrap_or_default();
         if kept != made {
             let line = kept.lines().zip(made.lines()).position(|(kept, made)| kept != made);
-            panic!("reports/{name} is not what the samples give (from line {line:?}); look, then set PACKTRAIL_REWRITE_REPORTS=1 to accept");
+            panic!(
+                "reports/{name} is not what the samples give (from line {line:?}); look, then set PACKTRAIL_REWRITE_REPORTS=1 to accept"
+            );
         }
     }
 }
@@ -201,7 +203,10 @@ fn every_file_and_every_call_is_accounted_for() {
     analyze(Path::new("samples"), out.path(), &["--role", "*session*", "--format", "csv"]);
     let coverage = &summary(out.path())["coverage"];
     let count = |name: &str| coverage[name].as_u64().unwrap();
-    assert_eq!(count("files_listed"), count("files_read") + count("files_skipped") + coverage["unreadable"].as_array().unwrap().len() as u64);
+    assert_eq!(
+        count("files_listed"),
+        count("files_read") + count("files_skipped") + coverage["unreadable"].as_array().unwrap().len() as u64
+    );
     assert_eq!(count("sts_calls"), count("kept_calls") + count("filtered") + count("duplicates"));
     assert!(count("filtered") > 0 && count("duplicates") > 0 && count("files_skipped") > 0);
     let (header, rows) = csv(&out.path().join("events.csv"));
@@ -453,7 +458,9 @@ fn estimate_prices_a_request_and_is_a_gate() {
     assert_eq!(answer["packed_bytes"], bytes);
     let percent = answer["recomputed_percent"].as_f64().unwrap();
     assert!((percent - 100.0 * bytes as f64 / 460.0).abs() < 0.01);
-    assert!(answer["recomputed_low_percent"].as_f64().unwrap() <= percent && percent <= answer["recomputed_high_percent"].as_f64().unwrap());
+    assert!(
+        answer["recomputed_low_percent"].as_f64().unwrap() <= percent && percent <= answer["recomputed_high_percent"].as_f64().unwrap()
+    );
     assert_eq!(answer["other_regime"]["regime"], "session-token");
     assert_eq!(answer["problems"], json!([]));
 

@@ -67,7 +67,10 @@ fn tolerance(point: &Point) -> i64 {
 fn every_complete_point_is_recomputed_within_its_tolerance() {
     let profile = Profile::builtin();
     let mut failures = Vec::new();
-    println!("{:<14} {:<14} {:>8} {:>10} {:>6}  {:<15} {:>7} {:>7}", "point", "regime", "observed", "recomputed", "off", "range", "token", "seen");
+    println!(
+        "{:<14} {:<14} {:>8} {:>10} {:>6}  {:<15} {:>7} {:>7}",
+        "point", "regime", "observed", "recomputed", "off", "range", "token", "seen"
+    );
     for point in points() {
         let parts = pack(&point.request, &profile);
         let size = percent(&parts, &point.session, point.regime, &profile);

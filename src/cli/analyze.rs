@@ -189,7 +189,9 @@ impl Bar {
             return Bar { bar: ProgressBar::hidden(), over };
         }
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} files  {bytes} of {total_bytes}  {bytes_per_sec}  {eta} left  {wide_bar}") {
+        if let Ok(style) =
+            ProgressStyle::with_template("{spinner} {msg} files  {bytes} of {total_bytes}  {bytes_per_sec}  {eta} left  {wide_bar}")
+        {
             bar.set_style(style);
         }
         // Counted beside the reading, so that reading never waits for the count.

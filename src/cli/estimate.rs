@@ -116,8 +116,12 @@ pub(super) fn run(options: &Options) -> anyhow::Result<End> {
         let other = Regime::ALL.into_iter().find(|&one| one != regime).unwrap_or(regime);
         let mut answer = priced.json();
         if let Value::Object(answer) = &mut answer {
-            answer.insert("limits".to_owned(), plain.iter().map(|one| json!({ "name": one.name, "used": one.used, "max": one.max })).collect());
-            answer.insert("problems".to_owned(), problems.iter().map(|one| json!({ "where": one.place, "message": one.message })).collect());
+            answer.insert(
+                "limits".to_owned(),
+                plain.iter().map(|one| json!({ "name": one.name, "used": one.used, "max": one.max })).collect(),
+            );
+            answer
+                .insert("problems".to_owned(), problems.iter().map(|one| json!({ "where": one.place, "message": one.message })).collect());
             answer.insert("other_regime".to_owned(), Priced::new(&request, &session, other, &profile).json());
         }
         super::print(&format!("{answer:#}\n"))?;
@@ -191,7 +195,11 @@ fn text(priced: &Priced, plain: &[limits::PlainLimit], problems: &[limits::Probl
         "{:.1} % of {} bytes {of} (between {:.1} and {:.1} %), {} regime",
         priced.percent.value, priced.limit_bytes, priced.percent.low, priced.percent.high, priced.regime
     );
-    let _ = writeln!(out, "packed {} bytes, session token about {:.0} bytes ({:.0} to {:.0})", priced.packed_bytes, priced.token.value, priced.token.low, priced.token.high);
+    let _ = writeln!(
+        out,
+        "packed {} bytes, session token about {:.0} bytes ({:.0} to {:.0})",
+        priced.packed_bytes, priced.token.value, priced.token.low, priced.token.high
+    );
     let mut rows: Vec<_> = priced.rows.iter().collect();
     rows.sort_by_key(|row| std::cmp::Reverse(row.bytes));
     let most = rows.first().map_or(1, |row| row.bytes.max(1));

@@ -19,7 +19,10 @@ pub(super) fn rule(context: &Context<'_>) -> Option<Proposal> {
         String::new()
     } else {
         let sum: u32 = inherited.iter().map(bytes).sum();
-        format!("{} more ({sum} bytes) inherited from the calling session can only be dropped where that session is made", counted(inherited.len(), "tag"))
+        format!(
+            "{} more ({sum} bytes) inherited from the calling session can only be dropped where that session is made",
+            counted(inherited.len(), "tag")
+        )
     };
     Some(Proposal {
         rule: "drop-largest-tags",

@@ -121,12 +121,8 @@ pub fn suggest(request: &Request, session: &Session, regime: Regime, profile: &P
     {
         fixes.push(together);
     }
-    let reviews = [
-        managed_policy::rule(&context),
-        source_identity::rule(&context),
-        shorten_tag_keys::rule(&context),
-        drop_tags::rule(&context),
-    ];
+    let reviews =
+        [managed_policy::rule(&context), source_identity::rule(&context), shorten_tag_keys::rule(&context), drop_tags::rule(&context)];
     fixes.extend(reviews.into_iter().flatten().filter_map(|proposal| price(proposal, &context)));
     fixes.sort_by(|one, other| {
         let misses_target = |fix: &Fix| fix.after.value >= TARGET_PERCENT;

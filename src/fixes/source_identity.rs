@@ -10,8 +10,26 @@ use crate::packing::{Operation, Request, Session, one_tag_bytes};
 
 /// Keys, without case and punctuation, that say who a person or a workload is.
 const IDENTITY_KEYS: [&str; 20] = [
-    "user", "username", "userid", "useremail", "usermail", "email", "mail", "actor", "owner", "sessionowner", "sessionuser", "login", "upn",
-    "subject", "sub", "identity", "requester", "requestedby", "operator", "principal",
+    "user",
+    "username",
+    "userid",
+    "useremail",
+    "usermail",
+    "email",
+    "mail",
+    "actor",
+    "owner",
+    "sessionowner",
+    "sessionuser",
+    "login",
+    "upn",
+    "subject",
+    "sub",
+    "identity",
+    "requester",
+    "requestedby",
+    "operator",
+    "principal",
 ];
 
 fn names_an_identity(key: &str) -> bool {
@@ -20,10 +38,8 @@ fn names_an_identity(key: &str) -> bool {
 }
 
 pub(super) fn rule(context: &Context<'_>) -> Option<Proposal> {
-    let takes_identity = matches!(
-        context.session.operation,
-        Operation::AssumeRole | Operation::AssumeRoleWithSaml | Operation::AssumeRoleWithWebIdentity
-    );
+    let takes_identity =
+        matches!(context.session.operation, Operation::AssumeRole | Operation::AssumeRoleWithSaml | Operation::AssumeRoleWithWebIdentity);
     if !takes_identity || context.session.source_identity_bytes.is_some() {
         return None;
     }
@@ -42,10 +58,7 @@ pub(super) fn rule(context: &Context<'_>) -> Option<Proposal> {
             "SourceIdentity={shown}; the role's trust policy must allow sts:SetSourceIdentity, and policies that read the tag must read \
              sts:SourceIdentity; it stays with the session through role chaining"
         ),
-        request: Request {
-            tags: tags.iter().filter(|(key, value)| !moves(key, value)).cloned().collect(),
-            ..context.request.clone()
-        },
+        request: Request { tags: tags.iter().filter(|(key, value)| !moves(key, value)).cloned().collect(), ..context.request.clone() },
         session: Session { source_identity_bytes: u16::try_from(identity.len()).ok(), ..*context.session },
     })
 }

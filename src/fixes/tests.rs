@@ -53,7 +53,8 @@ fn sids_are_dropped_and_priced() {
 
 #[test]
 fn covered_actions_and_resources_are_dropped_with_what_covers_them() {
-    let statement = r#"{"Effect":"Allow","Action":["s3:GetObject","S3:get*","s3:PutObject","s3:GetObject"],"Resource":["*","arn:aws:s3:::b/*"]}"#;
+    let statement =
+        r#"{"Effect":"Allow","Action":["s3:GetObject","S3:get*","s3:PutObject","s3:GetObject"],"Resource":["*","arn:aws:s3:::b/*"]}"#;
     let fix = fix(&with_policy(&document(statement)), "drop-covered");
     assert_eq!(
         fix.request.policy.as_deref(),
@@ -79,7 +80,10 @@ fn statements_that_differ_in_more_are_left_alone() {
     let pairs = [
         [READ, r#"{"Effect":"Allow","Action":"s3:PutObject","Resource":"arn:aws:s3:::c/*"}"#],
         [READ, r#"{"Effect":"Deny","Action":"s3:PutObject","Resource":"arn:aws:s3:::b/*"}"#],
-        [READ, r#"{"Effect":"Allow","Action":"s3:PutObject","Resource":"arn:aws:s3:::b/*","Condition":{"Bool":{"aws:SecureTransport":"true"}}}"#],
+        [
+            READ,
+            r#"{"Effect":"Allow","Action":"s3:PutObject","Resource":"arn:aws:s3:::b/*","Condition":{"Bool":{"aws:SecureTransport":"true"}}}"#,
+        ],
         [READ, r#"{"Effect":"Allow","NotAction":"s3:PutObject","Resource":"arn:aws:s3:::b/*"}"#],
         [READ, r#"{"Effect":"Allow","Action":"s3:PutObject","Resource":"arn:aws:s3:::b/*","Principal":"*"}"#],
         [READ, r#"{"Effect":"Allow","Action":"s3:PutObject","Action":"s3:GetObject","Resource":"arn:aws:s3:::b/*"}"#],

@@ -14,7 +14,9 @@ pub fn without_effect(request: &Request, white_space_chars: u32) -> Vec<String> 
 
 fn white_space_note() -> String {
     let limit = POLICY_AND_ARN_CHARS;
-    format!("removing white space from the policy saves 0 bytes: STS packs the policy without it (it counts in the {limit} plain characters only)")
+    format!(
+        "removing white space from the policy saves 0 bytes: STS packs the policy without it (it counts in the {limit} plain characters only)"
+    )
 }
 
 /// White space in the policy: STS packs the document, not its text.

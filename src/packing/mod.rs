@@ -301,10 +301,10 @@ impl Packer {
 
     /// Packed bytes of each part of `request`, as [`pack`] gives them.
     pub fn pack(&mut self, request: &Request, profile: &Profile) -> Parts {
-        let policy = request.policy.as_deref().map_or(
-            PackedPolicy { bytes: 0, low_spread_bytes: 0.0, high_spread_bytes: 0.0 },
-            |text| self.policy(text, profile),
-        );
+        let policy = request
+            .policy
+            .as_deref()
+            .map_or(PackedPolicy { bytes: 0, low_spread_bytes: 0.0, high_spread_bytes: 0.0 }, |text| self.policy(text, profile));
         let arns = length(request.policy_arns.len());
         let arn_spread = |from: u32, to: u32| arns as f32 * to.saturating_sub(from) as f32;
         Parts {
@@ -441,7 +441,8 @@ mod tests {
     }
 
     fn many_statements(count: usize) -> String {
-        let statement = r#"{"Effect":"Allow","Action":["s3:GetObject","s3:ListBucket","s3:PutObject"],"Resource":"arn:aws:s3:::some-bucket/*"}"#;
+        let statement =
+            r#"{"Effect":"Allow","Action":["s3:GetObject","s3:ListBucket","s3:PutObject"],"Resource":"arn:aws:s3:::some-bucket/*"}"#;
         format!(r#"{{"Version":"2012-10-17","Statement":[{}]}}"#, vec![statement; count].join(","))
     }
 

@@ -92,13 +92,7 @@ const TOKEN_BASES: [TokenBase; 8] = [
         (210, 215, 252),
         "one record of 2026 (288 characters) by an IAM user; one of 2018 by the root user had 336",
     ),
-    base(
-        Some(Operation::GetFederationToken),
-        None,
-        None,
-        (517, 523, 530),
-        "one record of 2023 and one of 2026 by IAM users",
-    ),
+    base(Some(Operation::GetFederationToken), None, None, (517, 523, 530), "one record of 2023 and one of 2026 by IAM users"),
     base(
         Some(Operation::AssumeRole),
         Some(CallerKind::AwsService),

@@ -318,9 +318,9 @@ mod tests {
             Json::Number(text) => serde_json::from_str(text).ok()?,
             Json::String(text) => text.as_str().into(),
             Json::Array(items) => items.iter().map(as_serde).collect::<Option<Vec<_>>>()?.into(),
-            Json::Object(members) => serde_json::Value::Object(
-                members.iter().map(|(key, value)| Some((key.clone(), as_serde(value)?))).collect::<Option<_>>()?,
-            ),
+            Json::Object(members) => {
+                serde_json::Value::Object(members.iter().map(|(key, value)| Some((key.clone(), as_serde(value)?))).collect::<Option<_>>()?)
+            }
         })
     }
 

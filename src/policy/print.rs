@@ -113,10 +113,7 @@ mod tests {
             text().prop_map(Json::String),
         ];
         leaf.prop_recursive(3, 12, 4, |inner| {
-            prop_oneof![
-                vec(inner.clone(), 0..4).prop_map(Json::Array),
-                vec((text(), inner), 0..4).prop_map(Json::Object)
-            ]
+            prop_oneof![vec(inner.clone(), 0..4).prop_map(Json::Array), vec((text(), inner), 0..4).prop_map(Json::Object)]
         })
     }
 

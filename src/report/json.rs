@@ -116,7 +116,8 @@ pub fn summary(run: &Run, scan: &Scan, findings: &[Finding]) -> String {
     };
     let [old, new, unknown] = regimes;
     let count = |status: Status| findings.iter().filter(|finding| finding.verdict.status == status).count();
-    let statuses: Map<String, Value> = Status::ALL.into_iter().map(|status| (status.name().to_owned(), Value::from(count(status)))).collect();
+    let statuses: Map<String, Value> =
+        Status::ALL.into_iter().map(|status| (status.name().to_owned(), Value::from(count(status)))).collect();
 
     let summary = json!({
         "version": env!("CARGO_PKG_VERSION"),

@@ -147,7 +147,7 @@ impl Output {
     }
 
     /// Takes rows and writes them in batches, so that memory does not grow with the table.
-    fn fill(mut self, rows: impl FnOnce(&mut dyn FnMut(&[Cell<'_>])) ) -> Result<(), ReportError> {
+    fn fill(mut self, rows: impl FnOnce(&mut dyn FnMut(&[Cell<'_>]))) -> Result<(), ReportError> {
         let mut batch = Rows::new(self.table);
         let mut failed = None;
         rows(&mut |row: &[Cell<'_>]| {
@@ -314,7 +314,12 @@ fn daily(scan: &Scan, findings: &[Finding], redact: bool, row: &mut dyn FnMut(&[
         .map(|(day, finding)| (day, finding, scan.names.text(finding.role), scan.names.text(finding.caller)))
         .collect();
     days.sort_by(|(day_a, a, role_a, caller_a), (day_b, b, role_b, caller_b)| {
-        day_a.day.cmp(&day_b.day).then_with(|| role_a.cmp(role_b)).then_with(|| caller_a.cmp(caller_b)).then_with(|| a.operation.name().cmp(b.operation.name()))
+        day_a
+            .day
+            .cmp(&day_b.day)
+            .then_with(|| role_a.cmp(role_b))
+            .then_with(|| caller_a.cmp(caller_b))
+            .then_with(|| a.operation.name().cmp(b.operation.name()))
     });
     for (day, finding, role, _) in days {
         let caller = shown(&scan.names, finding.caller, redact);

@@ -16,9 +16,7 @@ pub(super) struct Parquet {
 impl Parquet {
     /// A writer into `file` for frames of the schema of `empty`.
     pub(super) fn new(file: File, empty: &DataFrame) -> PolarsResult<Parquet> {
-        let writer = ParquetWriter::new(file.try_clone()?)
-            .with_compression(ParquetCompression::Zstd(None))
-            .batched(empty.schema())?;
+        let writer = ParquetWriter::new(file.try_clone()?).with_compression(ParquetCompression::Zstd(None)).batched(empty.schema())?;
         Ok(Parquet { writer, file })
     }
 }

@@ -53,7 +53,15 @@ const SPARK_CHARS: i32 = 20;
 ///
 /// # Errors
 /// Whatever `out` gives.
-pub fn print(out: &mut dyn io::Write, run: &Run, scan: &Scan, findings: &[Finding], directory: &str, redact: bool, style: Style) -> io::Result<()> {
+pub fn print(
+    out: &mut dyn io::Write,
+    run: &Run,
+    scan: &Scan,
+    findings: &[Finding],
+    directory: &str,
+    redact: bool,
+    style: Style,
+) -> io::Result<()> {
     let mut text = String::new();
     head(&mut text, run, scan, findings, style);
     let needing = findings.iter().take_while(|finding| finding.verdict.status < Status::Ok).count();
@@ -121,11 +129,7 @@ fn one(text: &mut String, scan: &Scan, finding: &Finding, redact: bool, style: S
     let verdict = &finding.verdict;
     let name = |name| shown(&scan.names, name, redact).unwrap_or_else(|| "(not logged)".to_owned());
     let caller = name(finding.caller);
-    let subject = if finding.role.is_some() {
-        format!("{} <- {}", short(&name(finding.role)), short(&caller))
-    } else {
-        short(&caller)
-    };
+    let subject = if finding.role.is_some() { format!("{} <- {}", short(&name(finding.role)), short(&caller)) } else { short(&caller) };
     let percent = verdict.latest_percent.or(verdict.max_percent).map_or_else(|| "    ?".to_owned(), |percent| format!("{percent:>4.0} %"));
     let limit = match finding.regime {
         Regime::PackedPolicy => "packed policy",

@@ -375,7 +375,8 @@ impl Collector {
 
     /// All calls, addenda applied, in the order of the events table.
     pub fn finish(self, names: &Names) -> Calls {
-        let mut shards: Vec<Shard> = self.shards.into_iter().map(|shard| shard.into_inner().unwrap_or_else(PoisonError::into_inner)).collect();
+        let mut shards: Vec<Shard> =
+            self.shards.into_iter().map(|shard| shard.into_inner().unwrap_or_else(PoisonError::into_inner)).collect();
         let mut duplicates: u64 = shards.iter().map(|shard| shard.duplicates).sum();
         duplicates += apply_addenda(&mut shards, names);
         let mut order: Vec<Slot> = Vec::with_capacity(shards.iter().map(|shard| shard.len as usize).sum());
@@ -384,7 +385,11 @@ impl Collector {
             shard.aliases = Vec::new();
             shard.addenda = Vec::new();
             // A call an addendum replaced has record 0, which no real record has.
-            order.extend((0..shard.len).filter(|&index| shard.get(index).is_some_and(|call| call.record != 0)).map(|index| Slot(index * SHARDS + at)));
+            order.extend(
+                (0..shard.len)
+                    .filter(|&index| shard.get(index).is_some_and(|call| call.record != 0))
+                    .map(|index| Slot(index * SHARDS + at)),
+            );
         }
         let mut calls = Calls { shards, order: Vec::new(), duplicates };
         order.sort_unstable_by(|&a, &b| match (calls.at(a), calls.at(b)) {
@@ -518,7 +523,8 @@ mod tests {
 
     fn insert(collector: &Collector, names: &Names, file: u32, made: &Made) {
         let shared = made.shared.map(|id| format!(r#""sharedEventID":"{id}","#)).unwrap_or_default();
-        let addendum = made.addendum.map(|id| format!(r#""addendum":{{"reason":"UPDATED_DATA","originalEventID":"{id}"}},"#)).unwrap_or_default();
+        let addendum =
+            made.addendum.map(|id| format!(r#""addendum":{{"reason":"UPDATED_DATA","originalEventID":"{id}"}},"#)).unwrap_or_default();
         let text = format!(
             r#"{{"eventSource":"sts.amazonaws.com","eventName":"AssumeRole","eventTime":"2026-09-20T10:00:00Z",{shared}{addendum}
                 "eventID":"{}","recipientAccountId":"{}","userIdentity":{},
@@ -545,7 +551,9 @@ mod tests {
             assert_eq!(calls.len() + usize::try_from(calls.duplicates()).unwrap(), made.len());
             calls
                 .iter()
-                .map(|(_, call)| (call.event_id.text(&names).unwrap(), names.text(call.caller).unwrap().to_string(), call.file, call.session_token_bytes))
+                .map(|(_, call)| {
+                    (call.event_id.text(&names).unwrap(), names.text(call.caller).unwrap().to_string(), call.file, call.session_token_bytes)
+                })
                 .collect::<Vec<_>>()
         };
         let forward = run(&mut made.iter().enumerate());
@@ -590,7 +598,14 @@ mod tests {
     #[test]
     fn event_ids_come_back_as_they_were_spelt() {
         let names = Names::default();
-        for text in [A, "73f2922c-c39f-7c69-9c9c-3e1e72e95e0e", "73F2922C-C39F-7C69-9C9C-3E1E72E95E0E", "x", "73f2922c-c39f-7c69-9c9c-3e1e72e95e0", ""] {
+        for text in [
+            A,
+            "73f2922c-c39f-7c69-9c9c-3e1e72e95e0e",
+            "73F2922C-C39F-7C69-9C9C-3E1E72E95E0E",
+            "x",
+            "73f2922c-c39f-7c69-9c9c-3e1e72e95e0",
+            "",
+        ] {
             assert_eq!(EventId::new(Some(text), &names).text(&names).as_deref(), Some(text));
         }
         assert_eq!(EventId::new(None, &names).text(&names), None);

@@ -17,7 +17,7 @@ use crate::trail::{Entry, Folder, Listing, LogFile};
 
 pub use calls::{Call, Calls, EventId, Slot};
 pub use names::{Name, Names};
-pub use requests::{Facts, Requests, RequestId};
+pub use requests::{Facts, RequestId, Requests};
 
 /// Which calls to keep.
 #[derive(Clone, Debug, Default)]
@@ -36,7 +36,8 @@ pub struct Filter {
 
 impl Filter {
     fn keeps(&self, call: &StsCall<'_>) -> bool {
-        let among = |wanted: &[String], text: Option<&str>| wanted.is_empty() || text.is_some_and(|text| wanted.iter().any(|one| one == text));
+        let among =
+            |wanted: &[String], text: Option<&str>| wanted.is_empty() || text.is_some_and(|text| wanted.iter().any(|one| one == text));
         self.since.is_none_or(|since| call.time >= since)
             && self.until.is_none_or(|until| call.time < until)
             && among(&self.accounts, call.account_id.as_deref())
@@ -174,7 +175,8 @@ pub fn scan(listing: Listing, filter: &Filter, profile: Profile, progress: &(dyn
         collector: calls::Collector::default(),
         locations: Mutex::default(),
     };
-    let queue = Mutex::new(Queue { listing, listed: 0, largest: BinaryHeap::new(), waiting: FxHashMap::default(), coverage: Coverage::default() });
+    let queue =
+        Mutex::new(Queue { listing, listed: 0, largest: BinaryHeap::new(), waiting: FxHashMap::default(), coverage: Coverage::default() });
     let (files_done, bytes_done) = (AtomicU64::new(0), AtomicU64::new(0));
     let threads = rayon::current_num_threads();
     let read: Vec<Coverage> = rayon::broadcast(|_| {
@@ -264,7 +266,8 @@ impl Shared<'_> {
                     self.locations.lock().unwrap_or_else(PoisonError::into_inner).insert(number, file.location.as_str().into());
                 }
                 let mut call = call;
-                let request = call.request.take().map_or(RequestId::NONE, |request| self.requests.intern(call.role_arn.as_deref(), request));
+                let request =
+                    call.request.take().map_or(RequestId::NONE, |request| self.requests.intern(call.role_arn.as_deref(), request));
                 let replaces = call.updates_event_id.as_deref().map(|id| EventId::new(Some(id), &self.names));
                 let record = u32::try_from(found.record).unwrap_or(u32::MAX);
                 self.collector.insert(Call::new(&call, request, number, record, &self.names), replaces, &self.names);

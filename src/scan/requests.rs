@@ -89,10 +89,7 @@ impl Requests {
         let hash = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
         let at = u32::from(first) % SHARDS;
         let find = |shard: &Shard| {
-            shard
-                .by_fingerprint
-                .find(hash, |&at| shard.stored.get(at as usize).is_some_and(|one| one.fingerprint == fingerprint))
-                .copied()
+            shard.by_fingerprint.find(hash, |&at| shard.stored.get(at as usize).is_some_and(|one| one.fingerprint == fingerprint)).copied()
         };
         let Some(shard) = self.shard(at) else { return RequestId::NONE };
         let known = find(&shard);

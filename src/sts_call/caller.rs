@@ -25,24 +25,23 @@ pub(super) fn caller<'a>(identity: &Identity<'a>, parameters: Option<&Parameters
     let account = || identity.account_id.clone();
     let arn = || identity.arn.clone();
     let name = match kind {
-        CallerKind::AssumedRole | CallerKind::Role => issuer(identity)
-            .or_else(|| identity.arn.as_ref().map(role_of_session))
-            .or_else(principal),
+        CallerKind::AssumedRole | CallerKind::Role => {
+            issuer(identity).or_else(|| identity.arn.as_ref().map(role_of_session)).or_else(principal)
+        }
         CallerKind::FederatedUser => issuer(identity).or_else(arn).or_else(principal),
         CallerKind::IamUser => arn().or_else(principal),
         CallerKind::WebIdentityUser => identity.identity_provider.clone(),
-        CallerKind::SamlUser => {
-            parameters.and_then(|it| it.saml_provider_arn.clone()).or_else(|| identity.identity_provider.clone())
-        }
+        CallerKind::SamlUser => parameters.and_then(|it| it.saml_provider_arn.clone()).or_else(|| identity.identity_provider.clone()),
         CallerKind::AwsService => identity.invoked_by.clone().or_else(arn),
         CallerKind::AwsAccount => principal().or_else(account),
         CallerKind::Root => arn().or_else(|| identity.account_id.as_ref().map(|id| Cow::Owned(format!("arn:aws:iam::{id}:root")))),
         CallerKind::IdentityCenterUser => {
             lenient::<OnBehalfOf<'a>>(identity.on_behalf_of).and_then(|it| it.user_id).or_else(arn).or_else(principal)
         }
-        CallerKind::Unknown => {
-            issuer(identity).or_else(|| identity.arn.as_ref().map(role_of_session)).or_else(principal).or_else(|| identity.invoked_by.clone())
-        }
+        CallerKind::Unknown => issuer(identity)
+            .or_else(|| identity.arn.as_ref().map(role_of_session))
+            .or_else(principal)
+            .or_else(|| identity.invoked_by.clone()),
     };
     Caller { name: name.or_else(account).filter(|name| !name.is_empty()), kind }
 }

@@ -124,12 +124,7 @@ fn operation(record: &Record<'_>) -> Option<Operation> {
 
 fn call<'a>(record: &Record<'a>) -> Result<Option<StsCall<'a>>, CallError> {
     let Some(operation) = operation(record) else { return Ok(None) };
-    let time = record
-        .event_time
-        .as_deref()
-        .and_then(|text| DateTime::parse_from_rfc3339(text).ok())
-        .ok_or(CallError::Time)?
-        .timestamp();
+    let time = record.event_time.as_deref().and_then(|text| DateTime::parse_from_rfc3339(text).ok()).ok_or(CallError::Time)?.timestamp();
 
     let parameters: Option<shape::Parameters<'a>> = lenient(record.request_parameters);
     let response: shape::Response<'a> = lenient(record.response_elements).unwrap_or_default();
@@ -163,19 +158,15 @@ fn call<'a>(record: &Record<'a>) -> Result<Option<StsCall<'a>>, CallError> {
         operation,
         caller_kind: caller.kind,
         service_linked: role_arn.as_deref().is_some_and(|arn| arn.contains(":role/aws-service-role/")),
-        session_name_bytes: parameters
-            .as_ref()
-            .and_then(|it| it.role_session_name.as_deref().or(it.name.as_deref()))
-            .map(short_length),
+        session_name_bytes: parameters.as_ref().and_then(|it| it.role_session_name.as_deref().or(it.name.as_deref())).map(short_length),
         source_identity_bytes: parameters.as_ref().and_then(|it| it.source_identity.as_deref()).map(short_length),
         minimum_token_bytes: parameters
             .as_ref()
             .and_then(|it| it.minimum_session_token_size.count())
             .and_then(|bytes| u16::try_from(bytes).ok()),
     };
-    let policy_chars = parameters.as_ref().and_then(|it| it.policy.as_deref()).map(|policy| {
-        u32::try_from(policy.chars().count()).unwrap_or(u32::MAX)
-    });
+    let policy_chars =
+        parameters.as_ref().and_then(|it| it.policy.as_deref()).map(|policy| u32::try_from(policy.chars().count()).unwrap_or(u32::MAX));
 
     Ok(Some(StsCall {
         time,

@@ -69,7 +69,10 @@ fn a_whole_record_nested_in_parameters_is_not_a_call() {
 #[test]
 fn only_the_length_of_the_token_is_kept_and_a_redacted_one_has_none() {
     assert_eq!(call_of(json!({})).session_token_bytes, Some(1000));
-    assert_eq!(call_of(json!({ "responseElements": { "credentials": { "sessionToken": "FwoGZXIvYXdzE...." } } })).session_token_bytes, None);
+    assert_eq!(
+        call_of(json!({ "responseElements": { "credentials": { "sessionToken": "FwoGZXIvYXdzE...." } } })).session_token_bytes,
+        None
+    );
     assert_eq!(call_of(json!({ "responseElements": { "credentials": null } })).session_token_bytes, None);
     assert_eq!(call_of(json!({ "responseElements": { "sessionTokenSize": 752 } })).session_token_bytes, Some(752));
 }
@@ -102,7 +105,8 @@ fn both_error_codes_and_the_three_messages_are_understood() {
 
 #[test]
 fn a_refusal_without_parameters_keeps_what_is_known() {
-    let call = call_of(json!({ "errorCode": "AccessDenied", "errorMessage": "consumes 3%", "requestParameters": null, "responseElements": null }));
+    let call =
+        call_of(json!({ "errorCode": "AccessDenied", "errorMessage": "consumes 3%", "requestParameters": null, "responseElements": null }));
     assert_eq!(call.outcome, Outcome::RefusedOtherwise);
     assert_eq!((call.role_arn, call.request, call.observed_percent, call.policy_chars), (None, None, None, None));
     let named = call_of(json!({
@@ -139,8 +143,14 @@ fn the_caller_is_the_principal_behind_the_session() {
         parse(&value.to_string()).unwrap().unwrap().into_owned().caller.map(std::borrow::Cow::into_owned)
     };
     for (identity, expected) in [
-        (json!({ "type": "AssumedRole", "arn": "arn:aws-cn:sts::111122223333:assumed-role/vendor/jane" }), "arn:aws-cn:iam::111122223333:role/vendor"),
-        (json!({ "type": "IAMUser", "arn": "arn:aws:iam::111122223333:user/bob", "principalId": "AIDAEXAMPLE" }), "arn:aws:iam::111122223333:user/bob"),
+        (
+            json!({ "type": "AssumedRole", "arn": "arn:aws-cn:sts::111122223333:assumed-role/vendor/jane" }),
+            "arn:aws-cn:iam::111122223333:role/vendor",
+        ),
+        (
+            json!({ "type": "IAMUser", "arn": "arn:aws:iam::111122223333:user/bob", "principalId": "AIDAEXAMPLE" }),
+            "arn:aws:iam::111122223333:user/bob",
+        ),
         (
             json!({ "type": "FederatedUser", "arn": "arn:aws:sts::111122223333:federated-user/jane",
                     "sessionContext": { "sessionIssuer": { "arn": "arn:aws:iam::111122223333:user/broker" } } }),
@@ -167,9 +177,12 @@ fn the_caller_is_the_principal_behind_the_session() {
 
 #[test]
 fn escapes_unusual_types_and_repeated_keys_are_read() {
-    let text = record(json!({})).replace("\"eventSource\"", "\"event\\u0053ource\"").replace("sts.amazonaws.com", "\\u0073ts.amazonaws\\u002ecom");
+    let text =
+        record(json!({})).replace("\"eventSource\"", "\"event\\u0053ource\"").replace("sts.amazonaws.com", "\\u0073ts.amazonaws\\u002ecom");
     assert!(parse(&text).unwrap().is_some());
-    let odd = call_of(json!({ "requestParameters": { "tags": "none", "policy": 7, "policyArns": {} }, "responseElements": { "packedPolicySize": "12" } }));
+    let odd = call_of(
+        json!({ "requestParameters": { "tags": "none", "policy": 7, "policyArns": {} }, "responseElements": { "packedPolicySize": "12" } }),
+    );
     assert_eq!(odd.request.unwrap(), Request::default());
     assert_eq!(odd.observed_percent, Some(12.0));
     let twice = record(json!({})).replacen('{', "{\"eventName\":\"GetCallerIdentity\",", 1);
@@ -178,7 +191,8 @@ fn escapes_unusual_types_and_repeated_keys_are_read() {
 
 #[test]
 fn an_addendum_that_updates_names_the_record_it_replaces() {
-    let updates = call_of(json!({ "addendum": { "reason": "UPDATED_DATA", "updatedFields": "requestParameters", "originalEventID": "e-1" } }));
+    let updates =
+        call_of(json!({ "addendum": { "reason": "UPDATED_DATA", "updatedFields": "requestParameters", "originalEventID": "e-1" } }));
     assert_eq!(updates.updates_event_id.as_deref(), Some("e-1"));
     let late = call_of(json!({ "addendum": { "reason": "DELIVERY_DELAY", "originalEventID": "e-1" } }));
     assert_eq!(late.updates_event_id, None);

@@ -189,7 +189,7 @@ fn kendall_variance(spots: &[Spot]) -> f64 {
     (term(values.len() as f64) - ties) / 18.0
 }
 
-/// What serial dependence multiplies that variance by: formula 5 of Hamed & Rao (1998), the rank correlations being those of a
+/// What serial dependence multiplies that variance by: the formula of Hamed & Rao (1998), the rank correlations being those of a
 /// first-order process with correlation `dependence` at lag 1.
 fn kendall_inflation(count: usize, dependence: f64) -> f64 {
     let n = count as f64;
@@ -207,7 +207,7 @@ fn kendall_inflation(count: usize, dependence: f64) -> f64 {
 /// Correlation of neighbouring residuals, from 0 to 0.9, over stretches that each had a line taken out.
 ///
 /// Residuals are cut at 3 deviations so that a spike neither hides nor makes dependence. A fitted line takes dependence away with it;
-/// the estimate is corrected for that (Kendall 1954, with the level and the slope of each stretch).
+/// the estimate is corrected for that, after Kendall (1954), for the level and the slope of each stretch.
 pub(super) fn dependence(stretches: &[Vec<f64>]) -> f64 {
     let all: Vec<f64> = stretches.iter().flatten().copied().collect();
     let reach = 3.0 * deviation(&all);
