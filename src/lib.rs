@@ -28,3 +28,8 @@ pub mod sts_call;
 pub mod trail;
 #[cfg(feature = "cli")]
 pub mod trends;
+
+/// Keeps the example in README compiling.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
