@@ -66,10 +66,27 @@ pub fn recompute(scan: &Scan, call: &Call) -> Option<Recomputed> {
     Some(Recomputed { percent: percent(&facts.parts, &call.session(), regime, scan.requests.profile()), facts })
 }
 
+/// By how many bytes the tokens of a series differ from what the engine says: the median over its calls whose token is known, 0 without any.
+///
+/// The engine's base of a token is a guess for many callers, but the same for all calls of one series, so where a token was redacted the others tell.
+fn token_offset(scan: &Scan, slots: &[Slot]) -> f64 {
+    let profile = scan.requests.profile();
+    let difference = |slot: &Slot| {
+        let call = scan.calls.get(*slot)?;
+        let logged = call.session_token_bytes?;
+        let facts = scan.requests.facts(call.request)?;
+        Some(f64::from(logged) - token_bytes(&facts.parts, &call.session(), profile).value)
+    };
+    let mut differences: Vec<f64> = slots.iter().filter_map(difference).collect();
+    differences.sort_unstable_by(f64::total_cmp);
+    differences.get(differences.len() / 2).copied().unwrap_or(0.0)
+}
+
 /// The size of `call` against the limit of `regime`, in points: what STS logged where it can be expressed so, else what the engine says.
 ///
-/// The token's length joins the regimes: a call of the old one weighs under the new limit what its token weighed.
-fn size_percent(call: &Call, parts: Option<&Parts>, session: &Session, regime: Regime, profile: &Profile) -> Option<f64> {
+/// The token's length joins the regimes: a call of the old one weighs under the new limit what its token weighed. Where that was not logged, it is what the
+/// engine says and `offset` bytes.
+fn size_percent(call: &Call, parts: Option<&Parts>, session: &Session, regime: Regime, offset: f64, profile: &Profile) -> Option<f64> {
     let limit = f64::from(profile.limit_bytes(regime));
     match regime {
         Regime::SessionToken => {
@@ -81,7 +98,7 @@ fn size_percent(call: &Call, parts: Option<&Parts>, session: &Session, regime: R
             {
                 return Some(observed);
             }
-            parts.map(|parts| 100.0 * token_bytes(parts, session, profile).value / limit)
+            parts.map(|parts| 100.0 * (token_bytes(parts, session, profile).value + offset).max(0.0) / limit)
         }
         Regime::PackedPolicy => {
             if call.regime != Some(Regime::SessionToken)
@@ -94,10 +111,10 @@ fn size_percent(call: &Call, parts: Option<&Parts>, session: &Session, regime: R
     }
 }
 
-fn point(scan: &Scan, call: &Call, regime: Regime) -> Point {
+fn point(scan: &Scan, call: &Call, regime: Regime, offset: f64) -> Point {
     let profile = scan.requests.profile();
     let parts = scan.requests.facts(call.request).map(|facts| facts.parts);
-    let size = size_percent(call, parts.as_ref(), &call.session(), regime, profile);
+    let size = size_percent(call, parts.as_ref(), &call.session(), regime, offset, profile);
     let limit = f64::from(profile.limit_bytes(regime));
     // In a token three packed bytes become four characters of base64.
     let points_per_byte = match regime {
@@ -143,8 +160,7 @@ pub fn findings(scan: &Scan, until: Option<i64>, redact: bool) -> Vec<Finding> {
         series.entry((call.role, call.caller, call.operation)).or_default().push(slot);
         newest = Some(call.time);
     }
-    // `--until` excludes its own instant.
-    let end = until.map(|until| until - 1).or(newest).unwrap_or_default();
+    let end = until.or(newest).unwrap_or_default();
     let end_day = i32::try_from(end.div_euclid(trends::SECONDS_PER_DAY)).unwrap_or(i32::MAX);
 
     let mut series: Vec<_> = series.into_iter().collect();
@@ -171,10 +187,11 @@ fn finding(scan: &Scan, slots: &[Slot], end_day: i32, redact: bool) -> Option<Fi
     let first = scan.calls.get(*slots.first()?)?;
     let latest = scan.calls.get(*slots.last()?)?;
     let regime = latest.regime.unwrap_or(REGIME_TODAY);
+    let offset = if regime == Regime::SessionToken { token_offset(scan, slots) } else { 0.0 };
     let mut worst: Option<(Slot, f64)> = None;
     let mut points = Vec::with_capacity(slots.len());
     for &slot in slots {
-        let point = point(scan, scan.calls.get(slot)?, regime);
+        let point = point(scan, scan.calls.get(slot)?, regime, offset);
         if let Some(size) = point.percent
             && worst.is_none_or(|(_, largest)| size > largest)
         {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 const ROOMS: [&str; 11] = ["policy", "packing", "trail", "record", "sts_call", "scan", "trends", "fixes", "findings", "report", "cli"];
 
 /// Heavy crates and the rooms that may name them.
-const DOORS: [(&str, &[&str]); 11] = [
+const DOORS: [(&str, &[&str]); 14] = [
     ("libdeflater", &["packing", "record"]),
     ("flate2", &["record"]),
     ("walkdir", &["trail"]),
@@ -20,7 +20,10 @@ const DOORS: [(&str, &[&str]); 11] = [
     ("polars", &["report"]),
     ("clap", &["cli"]),
     ("indicatif", &["cli"]),
+    ("console", &["cli"]),
     ("anyhow", &["cli"]),
+    ("rayon", &["scan", "findings", "cli"]),
+    ("sha2", &["scan", "fixes"]),
 ];
 
 fn sources(path: &Path, found: &mut Vec<PathBuf>) {

@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use anyhow::Context;
 use chrono::{DateTime, NaiveDate, Utc};
@@ -135,7 +135,7 @@ pub(super) fn run(options: &Options) -> anyhow::Result<End> {
     let scan = scan(listing, &filter, Profile::builtin(), &|progress| bar.show(progress));
     bar.clear();
     for unreadable in &scan.coverage.unreadable {
-        let _ = writeln!(io::stderr(), "packtrail: {}: {}", unreadable.location, unreadable.reason);
+        let _ = writeln!(io::stderr(), "packtrail: {}", report::tame(&format!("{}: {}", unreadable.location, unreadable.reason)));
     }
     if scan.coverage.files_read == 0 && scan.coverage.unreadable.is_empty() {
         let _ = writeln!(
@@ -179,6 +179,8 @@ fn style() -> Style {
 /// Progress on a terminal; nothing elsewhere.
 struct Bar {
     bar: ProgressBar,
+    files: AtomicU64,
+    bytes: AtomicU64,
     over: std::sync::Arc<AtomicBool>,
 }
 
@@ -186,7 +188,7 @@ impl Bar {
     fn new(options: &Options) -> Bar {
         let over = std::sync::Arc::new(AtomicBool::new(false));
         if options.quiet || !io::stderr().is_terminal() {
-            return Bar { bar: ProgressBar::hidden(), over };
+            return Bar { bar: ProgressBar::hidden(), files: AtomicU64::new(0), bytes: AtomicU64::new(0), over };
         }
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
         if let Ok(style) =
@@ -209,13 +211,16 @@ impl Bar {
             }
             counter.set_length(total);
         });
-        Bar { bar, over }
+        Bar { bar, files: AtomicU64::new(0), bytes: AtomicU64::new(0), over }
     }
 
     fn show(&self, progress: Progress) {
         if !self.bar.is_hidden() {
-            self.bar.set_message(progress.files.to_string());
-            self.bar.set_position(progress.bytes);
+            // Threads report in no order: the figures never go back.
+            let files = self.files.fetch_max(progress.files, Ordering::Relaxed).max(progress.files);
+            let bytes = self.bytes.fetch_max(progress.bytes, Ordering::Relaxed).max(progress.bytes);
+            self.bar.set_message(files.to_string());
+            self.bar.set_position(bytes);
         }
     }
 

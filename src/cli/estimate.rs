@@ -55,7 +55,7 @@ pub(super) struct Options {
     regime: Option<Regime>,
 
     /// Exit with 10 above this percentage of the limit
-    #[arg(long, value_name = "PERCENT")]
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
     fail_over: Option<f64>,
 
     /// One JSON object instead of text
@@ -65,6 +65,10 @@ pub(super) struct Options {
 
 fn tag(text: &str) -> Result<(String, String), &'static str> {
     text.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned())).ok_or("expected KEY=VALUE")
+}
+
+fn percent(text: &str) -> Result<f64, &'static str> {
+    text.parse().ok().filter(|percent: &f64| percent.is_finite() && *percent >= 0.0).ok_or("expected a percentage")
 }
 
 fn operation(text: &str) -> Result<Operation, String> {

@@ -21,7 +21,7 @@ use frame::{Cell, Rows};
 
 pub use columns::{Column, DAILY, EVENTS, FIXES, Kind, PRINCIPALS, TABLES, Table};
 pub use json::{Run, summary};
-pub use terminal::{Style, print};
+pub use terminal::{Style, print, tame};
 
 /// A form of the tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -77,10 +77,10 @@ pub fn print(
     }
     text.push('\n');
     if needing > shown_count {
-        let _ = writeln!(text, "{} more need attention: see {directory}/principals.csv", needing - shown_count);
+        let _ = writeln!(text, "{} more need attention: see the table principals in {directory}/", needing - shown_count);
     }
     for unreadable in scan.coverage.unreadable.iter().take(5) {
-        let _ = writeln!(text, "not read to its end: {}: {}", unreadable.location, unreadable.reason);
+        let _ = writeln!(text, "not read to its end: {}", tame(&format!("{}: {}", unreadable.location, unreadable.reason)));
     }
     if scan.coverage.unreadable.len() > 5 {
         let _ = writeln!(text, "and {} more files: see {directory}/summary.json", scan.coverage.unreadable.len() - 5);
@@ -94,7 +94,7 @@ fn head(text: &mut String, run: &Run, scan: &Scan, findings: &[Finding], style: 
     let day = |time: i64| i32::try_from(time.div_euclid(86_400)).map(date_text).unwrap_or_default();
     let mut times = scan.calls.iter().map(|(_, call)| call.time);
     let oldest = times.next();
-    let window = match (run.since.or(oldest), run.until.map(|until| until - 1).or(times.next_back()).or(oldest)) {
+    let window = match (run.since.or(oldest), run.until.map(|until| until - 1).or_else(|| times.next_back()).or(oldest)) {
         (Some(from), Some(to)) => format!(", {} to {}", day(from), day(to)),
         _ => String::new(),
     };
@@ -104,11 +104,12 @@ fn head(text: &mut String, run: &Run, scan: &Scan, findings: &[Finding], style: 
         grouped(scan.calls.len() as u64),
         grouped(findings.len() as u64),
         style.faint(&format!(
-            "{} records in {} files, {} inflated; {} duplicates, {} files skipped, {} damaged",
+            "{} records in {} files, {} inflated; {} duplicates, {} left out by filters; {} files skipped, {} damaged",
             grouped(coverage.records),
             grouped(coverage.files_listed),
             bytes(coverage.bytes_inflated),
             grouped(coverage.duplicates),
+            grouped(coverage.filtered),
             grouped(coverage.files_skipped()),
             grouped(coverage.unreadable.len() as u64),
         ))
@@ -130,7 +131,9 @@ fn one(text: &mut String, scan: &Scan, finding: &Finding, redact: bool, style: S
     let name = |name| shown(&scan.names, name, redact).unwrap_or_else(|| "(not logged)".to_owned());
     let caller = name(finding.caller);
     let subject = if finding.role.is_some() { format!("{} <- {}", short(&name(finding.role)), short(&caller)) } else { short(&caller) };
-    let percent = verdict.latest_percent.or(verdict.max_percent).map_or_else(|| "    ?".to_owned(), |percent| format!("{percent:>4.0} %"));
+    // Cut like STS cuts, so that 89.6 is not shown as the 90 it is not.
+    let percent =
+        verdict.latest_percent.or(verdict.max_percent).map_or_else(|| "   ? ".to_owned(), |percent| format!("{:>4.0} %", percent.floor()));
     let limit = match finding.regime {
         Regime::PackedPolicy => "packed policy",
         Regime::SessionToken => "session token",
@@ -145,6 +148,7 @@ fn one(text: &mut String, scan: &Scan, finding: &Finding, redact: bool, style: S
     let status = style.paint(verdict.status, &format!("{:<8}", verdict.status.name()));
     let _ = writeln!(text, "\n{status} {percent}  {:<20}  {date}", sparkline(&finding.days));
     let mut line = |mark: &str, words: &str| {
+        let words = &tame(words);
         for (at, part) in wrapped(words, style.width.saturating_sub(2 + mark.chars().count())).iter().enumerate() {
             let mark = if at == 0 { mark.to_owned() } else { " ".repeat(mark.chars().count()) };
             let _ = writeln!(text, "  {mark}{part}");
@@ -160,9 +164,20 @@ fn one(text: &mut String, scan: &Scan, finding: &Finding, redact: bool, style: S
         None if !finding.actionable => line("", "an AWS service makes this request: nobody here can change it"),
         None => {}
     }
-    for note in finding.notes.iter().take(1) {
+    for note in &finding.notes {
         line("note: ", note);
     }
+}
+
+/// `text` with what a terminal would obey (control characters, changes of writing direction) written out.
+pub fn tame(text: &str) -> String {
+    let obeyed = |character: char| {
+        character.is_control() || matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    if !text.contains(obeyed) {
+        return text.to_owned();
+    }
+    text.chars().map(|character| if obeyed(character) { character.escape_default().to_string() } else { character.to_string() }).collect()
 }
 
 /// The part of an ARN that tells it from others: account and resource.
@@ -254,5 +269,23 @@ fn bytes(count: u64) -> String {
         format!("{:.1} MB", count / 1e6)
     } else {
         format!("{:.0} kB", count / 1e3)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_terminal_would_obey_is_written_out() {
+        assert_eq!(tame("role/\u{1b}[31m\u{7}\n\u{202e}x"), "role/\\u{1b}[31m\\u{7}\\n\\u{202e}x");
+        assert_eq!(tame("rôle ▁…"), "rôle ▁…");
+    }
+
+    #[test]
+    fn long_words_take_two_lines_and_show_that_they_were_cut() {
+        assert_eq!(wrapped("a few words that go on and on", 12), ["a few words", "that go on …"]);
+        assert_eq!(wrapped("short", 12), ["short"]);
+        assert_eq!(wrapped("averyveryverylongword", 8), ["averyve…"]);
     }
 }

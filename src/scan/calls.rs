@@ -6,13 +6,14 @@ use std::cmp::Ordering;
 use std::sync::{Mutex, PoisonError};
 
 use hashbrown::HashTable;
-use rustc_hash::FxHashMap;
+use rayon::prelude::*;
+use rustc_hash::{FxHashMap, FxHashSet};
 use sha2::{Digest, Sha256};
 
 use super::names::{Name, Names};
 use super::requests::RequestId;
 use crate::packing::{CallerKind, Operation, Regime, Session};
-use crate::sts_call::Outcome;
+use crate::sts_call::{Knowledge, Outcome};
 
 /// `eventID`: a UUID in all real records, any text in edited ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -162,6 +163,8 @@ pub struct Call {
     pub operation: Operation,
     /// `userIdentity.type`.
     pub caller_kind: CallerKind,
+    caller_knowledge: Knowledge,
+    caller_in_role_account: bool,
     /// How STS answered.
     pub outcome: Outcome,
     /// The limit STS applied; filled for refusals after the scan.
@@ -200,6 +203,7 @@ impl Call {
     pub fn new(call: &crate::sts_call::StsCall<'_>, request: RequestId, file: u32, record: u32, names: &Names) -> Call {
         let length = |length: Option<u16>| length.unwrap_or(NO_LENGTH);
         let role_account = call.role_arn.as_deref().and_then(|arn| arn.split(':').nth(4));
+        let in_role_account = role_account.is_some() && role_account == call.account_id.as_deref();
         Call {
             key: Key::new(call.shared_event_id.as_deref(), call.event_id.as_deref(), file, record),
             event_id: EventId::new(call.event_id.as_deref(), names),
@@ -214,18 +218,20 @@ impl Call {
             request,
             session_token_bytes: call.session_token_bytes,
             policy_chars: call.policy_chars,
-            // Percentages are whole numbers below a million: exact in 32 bits.
+            // STS logs whole numbers; up to here 32 bits hold each of them exactly, and no real percentage comes near.
             #[allow(clippy::cast_possible_truncation)]
-            observed_percent: call.observed_percent.map_or(f32::NAN, |percent| percent as f32),
+            observed_percent: call.observed_percent.filter(|&percent| percent <= 16_777_216.0).map_or(f32::NAN, |percent| percent as f32),
             session_name_bytes: length(call.session.session_name_bytes),
             source_identity_bytes: length(call.session.source_identity_bytes),
             minimum_token_bytes: length(call.session.minimum_token_bytes),
             operation: call.session.operation,
             caller_kind: call.session.caller_kind,
+            caller_knowledge: call.caller_knowledge,
+            caller_in_role_account: in_role_account,
             outcome: call.outcome,
             regime: call.regime,
             service_linked: call.session.service_linked,
-            in_role_account: role_account.is_some() && role_account == call.account_id.as_deref(),
+            in_role_account,
             updates: call.updates_event_id.is_some(),
         }
     }
@@ -238,43 +244,56 @@ impl Call {
             .then_with(|| (self.file, self.record).cmp(&(other.file, other.record)))
     }
 
-    /// How well a copy knows who called: the caller's own account sees the principal, the role's account at times only the account.
-    fn caller_rank(&self) -> u8 {
-        match self.caller_kind {
-            _ if !self.caller.is_some() => 0,
-            CallerKind::Unknown => 1,
-            CallerKind::AwsAccount => 2,
-            _ => 3,
+    /// Takes the caller of `other` where that copy knows it better; of two that know as much the copy in the role's account, then the smaller text, so that
+    /// it does not matter in which order copies come.
+    fn learn_caller(&mut self, other: &Call, names: &Names) {
+        let order = (other.caller_knowledge, other.caller_in_role_account)
+            .cmp(&(self.caller_knowledge, self.caller_in_role_account))
+            .then_with(|| names.text(self.caller).cmp(&names.text(other.caller)));
+        if order.is_gt() {
+            self.caller = other.caller;
+            self.caller_kind = other.caller_kind;
+            self.caller_knowledge = other.caller_knowledge;
+            self.caller_in_role_account = other.caller_in_role_account;
         }
     }
 
-    /// One call out of two copies of it.
-    fn merge(a: Call, b: Call, names: &Names) -> Call {
-        let (mut row, other) = if a.precedence(&b, names).is_le() { (a, b) } else { (b, a) };
-        let better = other.caller_rank().cmp(&row.caller_rank()).then_with(|| {
-            // Equally good but different: by text, so that the order of arrival does not matter.
-            names.text(row.caller).cmp(&names.text(other.caller))
-        });
-        if better.is_gt() {
-            row.caller = other.caller;
-            row.caller_kind = other.caller_kind;
+    /// True when `other` has something that this copy lacks (the caller aside).
+    fn lacks(&self, other: &Call) -> bool {
+        (self.request == RequestId::NONE && other.request != RequestId::NONE)
+            || (!self.role.is_some() && other.role.is_some())
+            || (self.session_token_bytes.is_none() && other.session_token_bytes.is_some())
+            || (self.observed_percent.is_nan() && !other.observed_percent.is_nan())
+    }
+
+    /// Fills what this copy lacks from `other`, a copy that gave way to it.
+    fn fill(&mut self, other: &Call) {
+        if self.request == RequestId::NONE {
+            self.request = other.request;
+            self.policy_chars = other.policy_chars;
+            self.session_name_bytes = other.session_name_bytes;
+            self.source_identity_bytes = other.source_identity_bytes;
+            self.minimum_token_bytes = other.minimum_token_bytes;
         }
-        if row.request == RequestId::NONE {
-            row.request = other.request;
-            row.policy_chars = other.policy_chars;
-            row.session_name_bytes = other.session_name_bytes;
-            row.source_identity_bytes = other.source_identity_bytes;
-            row.minimum_token_bytes = other.minimum_token_bytes;
+        if !self.role.is_some() {
+            self.role = other.role;
+            self.service_linked = other.service_linked;
         }
-        if !row.role.is_some() {
-            row.role = other.role;
-            row.service_linked = other.service_linked;
+        self.session_token_bytes = self.session_token_bytes.or(other.session_token_bytes);
+        if self.observed_percent.is_nan() {
+            self.observed_percent = other.observed_percent;
         }
-        row.session_token_bytes = row.session_token_bytes.or(other.session_token_bytes);
-        if row.observed_percent.is_nan() {
-            row.observed_percent = other.observed_percent;
+    }
+
+    /// One call out of copies of it, the one that is kept first, the others in the order in which they fill what it lacks; None of none.
+    fn combine(copies: &[Call], names: &Names) -> Option<Call> {
+        let (first, others) = copies.split_first()?;
+        let mut row = *first;
+        for other in others {
+            row.fill(other);
+            row.learn_caller(other, names);
         }
-        row
+        Some(row)
     }
 
     /// By event time, then event id, then place: the order of the events table.
@@ -300,6 +319,8 @@ struct Shard {
     chunks: Vec<Vec<Call>>,
     len: u32,
     duplicates: u64,
+    /// Copies that gave way but have what the kept one lacks, with the place of that. Merged at the end, when it is known which copy is kept.
+    spares: Vec<(u32, Call)>,
     /// Event ids of copies that gave way to another event id, so that an addendum to them still finds the call.
     aliases: Vec<(EventId, u32)>,
     /// Updating addenda and the event id each replaces.
@@ -315,6 +336,48 @@ impl Shard {
     fn get_mut(&mut self, index: u32) -> Option<&mut Call> {
         let index = index as usize;
         self.chunks.get_mut(index / CHUNK)?.get_mut(index % CHUNK)
+    }
+
+    fn push(&mut self, call: Call) -> u32 {
+        let index = self.len;
+        let chunk = index as usize / CHUNK;
+        if self.chunks.len() <= chunk {
+            // The first chunk starts small, since a shard may hold little.
+            self.chunks.push(Vec::with_capacity(if chunk == 0 { 16 } else { CHUNK }));
+        }
+        if let Some(chunk) = self.chunks.get_mut(chunk) {
+            chunk.push(call);
+        }
+        self.len += 1;
+        index
+    }
+
+    /// Merges `call` into the copy of it at `index`.
+    fn merge(&mut self, index: u32, call: Call, names: &Names) {
+        self.duplicates += 1;
+        let Some(kept) = self.get_mut(index) else { return };
+        let (mut row, mut gone) = if kept.precedence(&call, names).is_le() { (*kept, call) } else { (call, *kept) };
+        row.learn_caller(&gone, names);
+        *kept = row;
+        if gone.event_id != row.event_id {
+            self.aliases.push((gone.event_id, index));
+        }
+        if row.lacks(&gone) {
+            // The caller has been seen to.
+            gone.caller_knowledge = Knowledge::Nothing;
+            self.spares.push((index, gone));
+        }
+    }
+
+    /// Fills each kept call from the copies that gave way to it, the better copy first.
+    fn merge_spares(&mut self, names: &Names) {
+        let mut spares = std::mem::take(&mut self.spares);
+        spares.sort_by(|(a_index, a), (b_index, b)| a_index.cmp(b_index).then_with(|| a.precedence(b, names)));
+        for (index, spare) in spares {
+            if let Some(kept) = self.get_mut(index) {
+                kept.fill(&spare);
+            }
+        }
     }
 }
 
@@ -340,27 +403,10 @@ impl Collector {
         let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
         let known = shard.by_key.find(hash, |&index| shard.get(index).is_some_and(|one| one.key == call.key)).copied();
         let index = if let Some(index) = known {
-            shard.duplicates += 1;
-            if let Some(kept) = shard.get_mut(index) {
-                let before = kept.event_id;
-                *kept = Call::merge(*kept, call, names);
-                let gone = if kept.event_id == before { call.event_id } else { before };
-                if gone != kept.event_id {
-                    shard.aliases.push((gone, index));
-                }
-            }
+            shard.merge(index, call, names);
             index
         } else {
-            let index = shard.len;
-            let chunk = index as usize / CHUNK;
-            if shard.chunks.len() <= chunk {
-                // Chunks start small while a shard holds little.
-                shard.chunks.push(Vec::with_capacity(if chunk == 0 { 16 } else { CHUNK }));
-            }
-            if let Some(chunk) = shard.chunks.get_mut(chunk) {
-                chunk.push(call);
-            }
-            shard.len += 1;
+            let index = shard.push(call);
             let Shard { by_key, chunks, .. } = &mut *shard;
             by_key.insert_unique(hash, index, |&index| {
                 let index = index as usize;
@@ -373,76 +419,22 @@ impl Collector {
         }
     }
 
-    /// All calls, addenda applied, in the order of the events table.
+    /// All calls, copies and addenda merged, in the order of the events table.
     pub fn finish(self, names: &Names) -> Calls {
         let mut shards: Vec<Shard> =
             self.shards.into_iter().map(|shard| shard.into_inner().unwrap_or_else(PoisonError::into_inner)).collect();
-        let mut duplicates: u64 = shards.iter().map(|shard| shard.duplicates).sum();
-        duplicates += apply_addenda(&mut shards, names);
-        let mut order: Vec<Slot> = Vec::with_capacity(shards.iter().map(|shard| shard.len as usize).sum());
-        for (at, shard) in (0_u32..).zip(&mut shards) {
+        let duplicates = shards.iter().map(|shard| shard.duplicates).sum();
+        for shard in &mut shards {
             shard.by_key = HashTable::new();
-            shard.aliases = Vec::new();
-            shard.addenda = Vec::new();
-            // A call an addendum replaced has record 0, which no real record has.
-            order.extend(
-                (0..shard.len)
-                    .filter(|&index| shard.get(index).is_some_and(|call| call.record != 0))
-                    .map(|index| Slot(index * SHARDS + at)),
-            );
+            shard.merge_spares(names);
         }
-        let mut calls = Calls { shards, order: Vec::new(), duplicates };
-        order.sort_unstable_by(|&a, &b| match (calls.at(a), calls.at(b)) {
-            (Some(a), Some(b)) => a.order(b, names),
-            _ => Ordering::Equal,
-        });
-        calls.order = order;
+        let order = (0_u32..).zip(&shards).flat_map(|(at, shard)| (0..shard.len).map(move |index| Slot(index * SHARDS + at))).collect();
+        let mut calls = Calls { shards, order, duplicates };
+        calls.sort(names);
+        calls.merge_equal_event_ids(names);
+        calls.apply_addenda(names);
         calls
     }
-}
-
-/// Merges each updating addendum with the record it replaces; returns how many records so fell away.
-fn apply_addenda(shards: &mut [Shard], names: &Names) -> u64 {
-    let mut addenda: Vec<(EventId, Slot)> = Vec::new();
-    for (at, shard) in (0_u32..).zip(shards.iter()) {
-        addenda.extend(shard.addenda.iter().map(|&(original, index)| (original, Slot(index * SHARDS + at))));
-    }
-    if addenda.is_empty() {
-        return 0;
-    }
-    let mut originals: FxHashMap<EventId, Option<Slot>> = addenda.iter().map(|&(original, _)| (original, None)).collect();
-    for (at, shard) in (0_u32..).zip(shards.iter()) {
-        let own = (0..shard.len).filter_map(|index| shard.get(index).map(|call| (call.event_id, index)));
-        for (id, index) in own.chain(shard.aliases.iter().copied()) {
-            if let Some(slot) = originals.get_mut(&id) {
-                *slot = Some(Slot(index * SHARDS + at));
-            }
-        }
-    }
-    let call = |shards: &[Shard], slot: Slot| shards.get((slot.0 % SHARDS) as usize).and_then(|shard| shard.get(slot.0 / SHARDS)).copied();
-    let mut gone = 0;
-    // The last word first, so that of several addenda to one record the newest stands.
-    addenda.sort_by(|&(_, a), &(_, b)| match (call(shards, a), call(shards, b)) {
-        (Some(a), Some(b)) => b.order(&a, names),
-        _ => Ordering::Equal,
-    });
-    for (original, addendum) in addenda {
-        let Some(Some(slot)) = originals.get(&original).copied() else { continue };
-        if slot == addendum {
-            continue;
-        }
-        let (Some(kept), Some(update)) = (call(shards, slot), call(shards, addendum)) else { continue };
-        let merged = if kept.updates { kept } else { Call::merge(kept, update, names) };
-        let mut put = |slot: Slot, call: Call| {
-            if let Some(place) = shards.get_mut((slot.0 % SHARDS) as usize).and_then(|shard| shard.get_mut(slot.0 / SHARDS)) {
-                *place = call;
-            }
-        };
-        put(slot, merged);
-        put(addendum, Call { record: 0, ..update });
-        gone += 1;
-    }
-    gone
 }
 
 /// The kept calls of a scan, by event time, then event id.
@@ -472,6 +464,126 @@ impl Calls {
         self.shards.get((slot.0 % SHARDS) as usize)?.get(slot.0 / SHARDS)
     }
 
+    fn at_mut(&mut self, slot: Slot) -> Option<&mut Call> {
+        self.shards.get_mut((slot.0 % SHARDS) as usize)?.get_mut(slot.0 / SHARDS)
+    }
+
+    fn sort(&mut self, names: &Names) {
+        let mut order = std::mem::take(&mut self.order);
+        order.par_sort_unstable_by(|&a, &b| match (self.at(a), self.at(b)) {
+            (Some(a), Some(b)) => a.order(b, names),
+            _ => Ordering::Equal,
+        });
+        self.order = order;
+    }
+
+    /// Merges calls of one event id that had different keys: one copy lost its `sharedEventID` on the way. In order, they stand side by side.
+    fn merge_equal_event_ids(&mut self, names: &Names) {
+        let mut order: Vec<Slot> = Vec::with_capacity(self.order.len());
+        for slot in std::mem::take(&mut self.order) {
+            let same = order.last().copied().filter(|&before| match (self.at(before), self.at(slot)) {
+                (Some(a), Some(b)) => a.event_id == b.event_id && a.time == b.time && a.event_id != EventId::Text(Name::NONE),
+                _ => false,
+            });
+            let Some(before) = same else {
+                order.push(slot);
+                continue;
+            };
+            if let (Some(&a), Some(&b)) = (self.at(before), self.at(slot)) {
+                let mut copies = [a, b];
+                copies.sort_by(|a, b| a.precedence(b, names));
+                if let (Some(merged), Some(place)) = (Call::combine(&copies, names), self.at_mut(before)) {
+                    *place = merged;
+                }
+                self.duplicates += 1;
+            }
+        }
+        self.order = order;
+    }
+
+    /// Lets each updating addendum take the place of the record it updates.
+    fn apply_addenda(&mut self, names: &Names) {
+        /// What a chain of addenda goes back to.
+        #[derive(Clone, Copy, PartialEq, Eq, Hash)]
+        enum Root {
+            Call(Slot),
+            /// The record itself was not read.
+            Missing(EventId),
+        }
+
+        let mut targets: FxHashMap<Slot, EventId> = FxHashMap::default();
+        for (at, shard) in (0_u32..).zip(&mut self.shards) {
+            targets.extend(std::mem::take(&mut shard.addenda).into_iter().map(|(original, index)| (Slot(index * SHARDS + at), original)));
+        }
+        let standing: FxHashSet<Slot> = if targets.is_empty() { FxHashSet::default() } else { self.order.iter().copied().collect() };
+        targets.retain(|slot, _| standing.contains(slot));
+        let mut originals: FxHashMap<EventId, Option<Slot>> = targets.values().map(|&original| (original, None)).collect();
+        if !originals.is_empty() {
+            for (at, shard) in (0_u32..).zip(&self.shards) {
+                let own = (0..shard.len).filter_map(|index| shard.get(index).map(|call| (call.event_id, index)));
+                for (id, index) in shard.aliases.iter().copied().chain(own) {
+                    let slot = Slot(index * SHARDS + at);
+                    if let Some(found) = originals.get_mut(&id).filter(|_| standing.contains(&slot)) {
+                        *found = Some(slot);
+                    }
+                }
+            }
+        }
+        for shard in &mut self.shards {
+            shard.aliases = Vec::new();
+        }
+
+        let found = |id: EventId| originals.get(&id).copied().flatten();
+        let mut groups: FxHashMap<Root, Vec<(Slot, usize)>> = FxHashMap::default();
+        for (&slot, &original) in &targets {
+            if found(original) == Some(slot) {
+                // A copy with the same `sharedEventID`: merged already.
+                continue;
+            }
+            let (mut root, mut depth) = (original, 1);
+            // Chains are short; one that goes round ends here too.
+            while let Some(next) = found(root).and_then(|slot| targets.get(&slot)).filter(|_| depth <= targets.len()) {
+                root = *next;
+                depth += 1;
+            }
+            groups.entry(found(root).map_or(Root::Missing(root), Root::Call)).or_default().push((slot, depth));
+        }
+        let replaced: FxHashSet<Slot> = targets.values().filter_map(|&original| found(original)).collect();
+        let mut gone: FxHashSet<Slot> = FxHashSet::default();
+        for (root, mut members) in groups {
+            if let Root::Call(slot) = root {
+                members.push((slot, 0));
+            }
+            // Of those that nothing updates the smallest event id stands; the others fill what it lacks, the latest word first.
+            let mut copies: Vec<(bool, usize, Call, Slot)> =
+                members.into_iter().filter_map(|(slot, depth)| Some((replaced.contains(&slot), depth, *self.at(slot)?, slot))).collect();
+            copies.sort_by(|(a_replaced, a_depth, a, _), (b_replaced, b_depth, b, _)| {
+                a_replaced
+                    .cmp(b_replaced)
+                    .then_with(|| if *a_replaced { b_depth.cmp(a_depth) } else { Ordering::Equal })
+                    .then_with(|| a.event_id.order(b.event_id, names).then_with(|| (a.file, a.record).cmp(&(b.file, b.record))))
+            });
+            copies.dedup_by_key(|(_, _, _, slot)| *slot);
+            let calls: Vec<Call> = copies.iter().map(|(_, _, call, _)| *call).collect();
+            let Some((_, _, _, first)) = copies.first().copied() else { continue };
+            if let (Some(merged), Some(place)) = (Call::combine(&calls, names), self.at_mut(first)) {
+                *place = merged;
+            }
+            gone.extend(copies.iter().skip(1).map(|(_, _, _, slot)| *slot));
+        }
+        self.duplicates += gone.len() as u64;
+        self.order.retain(|slot| !gone.contains(slot));
+    }
+
+    /// Keeps the calls that `keep` says; returns how many it did not.
+    pub(super) fn retain(&mut self, keep: impl Fn(&Call) -> bool) -> u64 {
+        let before = self.order.len();
+        let mut order = std::mem::take(&mut self.order);
+        order.retain(|&slot| self.at(slot).is_some_and(&keep));
+        self.order = order;
+        (before - self.order.len()) as u64
+    }
+
     /// The call at `slot`.
     pub fn get(&self, slot: Slot) -> Option<&Call> {
         self.at(slot)
@@ -483,7 +595,7 @@ impl Calls {
     }
 
     pub(super) fn set_regime(&mut self, slot: Slot, regime: Option<Regime>) {
-        if let Some(call) = self.shards.get_mut((slot.0 % SHARDS) as usize).and_then(|shard| shard.get_mut(slot.0 / SHARDS)) {
+        if let Some(call) = self.at_mut(slot) {
             call.regime = regime;
         }
     }

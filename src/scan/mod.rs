@@ -1,10 +1,12 @@
 //! Log files to kept calls: over all cores, bounded in memory, each call once, everything counted.
 
 mod calls;
+mod locations;
 mod names;
 mod requests;
 
 use std::collections::{BTreeMap, BinaryHeap};
+use std::io::Read;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -16,6 +18,7 @@ use crate::sts_call::{self, Outcome, StsCall};
 use crate::trail::{Entry, Folder, Listing, LogFile};
 
 pub use calls::{Call, Calls, EventId, Slot};
+use locations::Locations;
 pub use names::{Name, Names};
 pub use requests::{Facts, RequestId, Requests};
 
@@ -34,15 +37,28 @@ pub struct Filter {
     pub regions: Vec<String>,
 }
 
+fn among(wanted: &[String], text: Option<&str>) -> bool {
+    wanted.is_empty() || text.is_some_and(|text| wanted.iter().any(|one| one == text))
+}
+
 impl Filter {
-    fn keeps(&self, call: &StsCall<'_>) -> bool {
-        let among =
-            |wanted: &[String], text: Option<&str>| wanted.is_empty() || text.is_some_and(|text| wanted.iter().any(|one| one == text));
+    /// False when no copy of this call can pass: what all copies share does not. A copy in another account may still name the role.
+    fn may_keep(&self, call: &StsCall<'_>) -> bool {
+        let alone = call.shared_event_id.is_none() && call.updates_event_id.is_none();
         self.since.is_none_or(|since| call.time >= since)
             && self.until.is_none_or(|until| call.time < until)
-            && among(&self.accounts, call.account_id.as_deref())
             && among(&self.regions, call.region.as_deref())
-            && (self.roles.is_empty() || call.role_arn.as_deref().is_some_and(|arn| self.roles.iter().any(|role| role.matches(arn))))
+            && (!alone || among(&self.accounts, call.account_id.as_deref()))
+            && (self.matches_role(call.role_arn.as_deref()) || (!alone && call.role_arn.is_none()))
+    }
+
+    fn matches_role(&self, role_arn: Option<&str>) -> bool {
+        self.roles.is_empty() || role_arn.is_some_and(|arn| self.roles.iter().any(|role| role.matches(arn)))
+    }
+
+    /// True when the kept row of a call passes.
+    fn keeps(&self, call: &Call, names: &Names) -> bool {
+        among(&self.accounts, names.text(call.account).as_deref()) && self.matches_role(names.text(call.role).as_deref())
     }
 }
 
@@ -94,8 +110,38 @@ impl Coverage {
 pub struct Progress {
     /// Files done.
     pub files: u64,
-    /// Bytes of files done.
+    /// Bytes read so far, of files that are done and of those that are not.
     pub bytes: u64,
+}
+
+/// Counts what all threads have read, and tells.
+struct Meter<'a> {
+    files: AtomicU64,
+    bytes: AtomicU64,
+    tell: &'a (dyn Fn(Progress) + Sync),
+}
+
+impl Meter<'_> {
+    fn add(&self, files: u64, bytes: u64) {
+        (self.tell)(Progress {
+            files: self.files.fetch_add(files, Ordering::Relaxed) + files,
+            bytes: self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes,
+        });
+    }
+}
+
+/// A file whose bytes are counted as they are read, so that a huge one shows progress too.
+struct Metered<'a, R> {
+    content: R,
+    meter: &'a Meter<'a>,
+}
+
+impl<R: Read> Read for Metered<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.content.read(buffer)?;
+        self.meter.add(0, count as u64);
+        Ok(count)
+    }
 }
 
 /// Everything one run found.
@@ -108,20 +154,18 @@ pub struct Scan {
     pub requests: Requests,
     /// What was read and what was not.
     pub coverage: Coverage,
-    /// Names of the files that hold kept calls, by number in the listing.
-    locations: FxHashMap<u32, Box<str>>,
+    locations: Locations,
 }
 
 impl Scan {
     /// Where the record of `call` stands: the file and, after `#`, the number of the record in it, from 1.
     pub fn location(&self, call: &Call) -> String {
-        let file = self.locations.get(&call.file).map_or("", |location| location);
-        format!("{file}#{}", call.record)
+        format!("{}#{}", self.locations.get(call.file).unwrap_or_default(), call.record)
     }
 }
 
 /// Files listed ahead of the reading: the largest of them is read next, so that none is left to one thread at the end.
-const FILES_AHEAD: usize = 65_536;
+const FILES_AHEAD: usize = 16_384;
 
 /// The files still to read.
 struct Queue {
@@ -137,17 +181,18 @@ impl Queue {
     /// The largest of the files listed so far, and its number in the listing.
     fn next(&mut self) -> Option<(u32, LogFile)> {
         while self.waiting.len() < FILES_AHEAD {
-            match self.listing.next() {
-                Some(Entry::File(file)) => {
+            let Some(entry) = self.listing.next() else { break };
+            self.coverage.files_listed += 1;
+            match entry {
+                Entry::File(file) => {
                     self.largest.push((file.bytes, std::cmp::Reverse(self.listed)));
                     self.waiting.insert(self.listed, file);
                     self.listed += 1;
                 }
-                Some(Entry::Skipped { folder, .. }) => self.coverage.skip(folder_name(folder)),
-                Some(Entry::Unreadable { location, reason }) => {
+                Entry::Skipped { folder, .. } => self.coverage.skip(folder_name(folder)),
+                Entry::Unreadable { location, reason } => {
                     self.coverage.unreadable.push(Unreadable { location, reason, records_read: 0 });
                 }
-                None => break,
             }
         }
         let (_, std::cmp::Reverse(number)) = self.largest.pop()?;
@@ -161,12 +206,14 @@ struct Shared<'a> {
     names: Names,
     requests: Requests,
     collector: calls::Collector,
-    locations: Mutex<FxHashMap<u32, Box<str>>>,
+    locations: Mutex<Locations>,
+    meter: Meter<'a>,
 }
 
 /// Reads every file of `listing` on the threads of the current rayon pool and keeps the calls that pass `filter`.
 ///
-/// A file that cannot be read costs that file only; it is named in the coverage. `progress` is called from many threads after each file.
+/// A file that cannot be read costs that file only; it is named in the coverage. `progress` is called from many threads, some
+/// times for each file.
 pub fn scan(listing: Listing, filter: &Filter, profile: Profile, progress: &(dyn Fn(Progress) + Sync)) -> Scan {
     let shared = Shared {
         filter,
@@ -174,37 +221,40 @@ pub fn scan(listing: Listing, filter: &Filter, profile: Profile, progress: &(dyn
         requests: Requests::new(profile),
         collector: calls::Collector::default(),
         locations: Mutex::default(),
+        meter: Meter { files: AtomicU64::new(0), bytes: AtomicU64::new(0), tell: progress },
     };
     let queue =
         Mutex::new(Queue { listing, listed: 0, largest: BinaryHeap::new(), waiting: FxHashMap::default(), coverage: Coverage::default() });
-    let (files_done, bytes_done) = (AtomicU64::new(0), AtomicU64::new(0));
     let threads = rayon::current_num_threads();
-    let read: Vec<Coverage> = rayon::broadcast(|_| {
+    let read: Vec<(Coverage, Sightings)> = rayon::broadcast(|_| {
         let mut reader = Reader::new(Limits::for_threads(threads));
         let mut own = Coverage::default();
+        let mut sightings = Sightings::default();
         loop {
             let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
             let Some((number, file)) = next else { break };
-            shared.read_file(&mut reader, &file, number, &mut own);
-            let bytes = file.bytes.unwrap_or(0);
-            progress(Progress {
-                files: files_done.fetch_add(1, Ordering::Relaxed) + 1,
-                bytes: bytes_done.fetch_add(bytes, Ordering::Relaxed) + bytes,
-            });
+            shared.read_file(&mut reader, &file, number, &mut own, &mut sightings);
+            shared.meter.add(1, 0);
         }
-        own
+        (own, sightings)
     });
 
     let mut coverage = queue.into_inner().unwrap_or_else(PoisonError::into_inner).coverage;
-    read.into_iter().for_each(|one| coverage.add(one));
+    let mut sightings = Sightings::default();
+    for (own, seen) in read {
+        coverage.add(own);
+        sightings.0.extend(seen.0);
+    }
     coverage.unreadable.sort();
-    coverage.files_listed = coverage.files_read + coverage.files_skipped() + coverage.unreadable.len() as u64;
 
     let Shared { names, requests, collector, locations, .. } = shared;
     let mut calls = collector.finish(&names);
     coverage.duplicates = calls.duplicates();
-    assign_regimes(&mut calls);
-    Scan { calls, names, requests, coverage, locations: locations.into_inner().unwrap_or_else(PoisonError::into_inner) }
+    assign_regimes(&mut calls, sightings);
+    coverage.filtered += calls.retain(|call| filter.keeps(call, &names));
+    let mut locations = locations.into_inner().unwrap_or_else(PoisonError::into_inner);
+    locations.finish();
+    Scan { calls, names, requests, coverage, locations }
 }
 
 /// What a folder without management events is called in the coverage.
@@ -250,22 +300,28 @@ impl Coverage {
 }
 
 impl Shared<'_> {
-    fn read_file(&self, reader: &mut Reader, file: &LogFile, number: u32, coverage: &mut Coverage) {
-        let mut bad: Option<(u64, sts_call::CallError)> = None;
+    fn read_file(&self, reader: &mut Reader, file: &LogFile, number: u32, coverage: &mut Coverage, sightings: &mut Sightings) {
+        let mut bad: Option<(u64, String)> = None;
         let mut bad_records = 0_u64;
         let mut located = false;
-        let outcome = reader.read(file, &mut |found: Found<'_>| match sts_call::parse(found.json) {
+        let mut sink = |found: Found<'_>| match sts_call::parse(found.json) {
             Ok(None) => {}
-            Ok(Some(call)) => {
+            Ok(Some(mut call)) => {
                 coverage.sts_calls += 1;
-                if !self.filter.keeps(&call) {
+                if call.damaged {
+                    bad_records += 1;
+                    bad.get_or_insert_with(|| (found.record, "a part of the STS call cannot be read".to_owned()));
+                }
+                if !self.filter.may_keep(&call) {
                     coverage.filtered += 1;
+                    if let (Outcome::Granted, Some(regime)) = (call.outcome, call.regime) {
+                        sightings.push(self.names.intern_some(call.region.as_deref()), call.time, regime);
+                    }
                     return;
                 }
                 if !std::mem::replace(&mut located, true) {
-                    self.locations.lock().unwrap_or_else(PoisonError::into_inner).insert(number, file.location.as_str().into());
+                    self.locations.lock().unwrap_or_else(PoisonError::into_inner).insert(number, &file.location);
                 }
-                let mut call = call;
                 let request =
                     call.request.take().map_or(RequestId::NONE, |request| self.requests.intern(call.role_arn.as_deref(), request));
                 let replaces = call.updates_event_id.as_deref().map(|id| EventId::new(Some(id), &self.names));
@@ -274,12 +330,19 @@ impl Shared<'_> {
             }
             Err(error) => {
                 bad_records += 1;
-                bad.get_or_insert((found.record, error));
+                bad.get_or_insert_with(|| (found.record, error.to_string()));
             }
-        });
+        };
+        let outcome = match file.open() {
+            Ok(content) => reader.read_from(&mut Metered { content, meter: &self.meter }, file.bytes, &mut sink),
+            // Fails to open here as well, and says so in its outcome.
+            Err(_) => reader.read(file, &mut sink),
+        };
         coverage.bytes_read += outcome.bytes_read;
         coverage.bytes_inflated += outcome.bytes_inflated;
-        coverage.records += outcome.records;
+        if matches!(outcome.kind, Kind::CloudTrail | Kind::Unknown) {
+            coverage.records += outcome.records;
+        }
         let unreadable = |reason: String| Unreadable {
             location: file.location.clone(),
             reason,
@@ -298,13 +361,45 @@ impl Shared<'_> {
     }
 }
 
+/// Granted calls that the filters left out: they still tell which limit was in force when, so that a filter changes no row it keeps.
+#[derive(Default)]
+struct Sightings(Vec<(Name, i64, Regime)>);
+
+/// Beyond this many sightings (16 bytes each) runs of one regime are cut down to their ends.
+const SIGHTINGS_MOST: usize = 1 << 20;
+
+impl Sightings {
+    fn push(&mut self, region: Name, time: i64, regime: Regime) {
+        self.0.push((region, time, regime));
+        if self.0.len() >= SIGHTINGS_MOST {
+            self.compact();
+        }
+    }
+
+    /// Inside a run of one regime every refusal has the same nearest regime, so the ends of the run suffice.
+    fn compact(&mut self) {
+        self.0.sort_unstable_by_key(|&(region, time, regime)| (region.order(), time, regime));
+        let mut ends: Vec<(Name, i64, Regime)> = Vec::new();
+        for run in self.0.chunk_by(|a, b| (a.0, a.2) == (b.0, b.2)) {
+            ends.extend(run.first());
+            ends.extend(run.last().filter(|_| run.len() > 1));
+        }
+        self.0 = ends;
+    }
+}
+
 /// Gives each refusal the regime of the nearest granted call in time in the same region; of two equally near, the earlier.
-fn assign_regimes(calls: &mut Calls) {
+fn assign_regimes(calls: &mut Calls, mut sightings: Sightings) {
     /// The nearest granted call so far: how far away, and its regime.
     type Nearest = Option<(i64, Regime)>;
+    sightings.0.sort_unstable_by_key(|&(_, time, regime)| (time, regime));
     let mut refusals: Vec<(Slot, Nearest)> = Vec::new();
     let mut last: FxHashMap<Name, (i64, Regime)> = FxHashMap::default();
+    let mut seen = sightings.0.iter().peekable();
     for (slot, call) in calls.iter() {
+        while let Some(&(region, time, regime)) = seen.next_if(|(_, time, _)| *time <= call.time) {
+            last.insert(region, (time, regime));
+        }
         match (call.outcome, call.regime) {
             (Outcome::Granted, Some(regime)) => {
                 last.insert(call.region, (call.time, regime));
@@ -313,8 +408,12 @@ fn assign_regimes(calls: &mut Calls) {
         }
     }
     let mut next: FxHashMap<Name, (i64, Regime)> = FxHashMap::default();
+    let mut seen = sightings.0.iter().rev().peekable();
     let mut left = refusals.len();
     for (_, call) in calls.iter().rev() {
+        while let Some(&(region, time, regime)) = seen.next_if(|(_, time, _)| *time >= call.time) {
+            next.insert(region, (time, regime));
+        }
         match (call.outcome, call.regime) {
             (Outcome::Granted, Some(regime)) => {
                 next.insert(call.region, (call.time, regime));

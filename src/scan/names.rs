@@ -12,6 +12,11 @@ impl Name {
     /// No text.
     pub const NONE: Name = Name(u32::MAX);
 
+    /// A number to sort by where any order will do.
+    pub(super) fn order(self) -> u32 {
+        self.0
+    }
+
     /// False for [`Name::NONE`].
     pub fn is_some(self) -> bool {
         self != Name::NONE

@@ -2,53 +2,79 @@
 
 use std::borrow::Cow;
 
-use super::shape::{Identity, Issuer, OnBehalfOf, Parameters, SessionContext, lenient};
+use super::shape::{Identity, Issuer, OnBehalfOf, Parameters, Parts, SessionContext};
 use crate::packing::CallerKind;
 
 /// The principal behind a call.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Caller<'a> {
+pub(super) struct Caller<'a> {
     /// Its ARN, service name, provider or account; None when the record names none.
     pub name: Option<Cow<'a, str>>,
     /// `userIdentity.type`.
     pub kind: CallerKind,
+    /// How well the record knows it.
+    pub knowledge: Knowledge,
 }
 
-pub(super) fn caller<'a>(identity: &Identity<'a>, parameters: Option<&Parameters<'a>>) -> Caller<'a> {
+/// How well a record knows who called, least first: of two accounts' copies of one call the one that knows more names the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Knowledge {
+    /// No caller is named.
+    Nothing,
+    /// Only the account.
+    Account,
+    /// Only the unique id of a principal.
+    PrincipalId,
+    /// The role, but not its path: taken from the ARN of an assumed-role session.
+    RoleOfSession,
+    /// The principal itself.
+    Principal,
+}
+
+pub(super) fn caller<'a>(identity: &Identity<'a>, parameters: Option<&Parameters<'a>>, parts: &Parts) -> Caller<'a> {
     let kind = match identity.kind.as_deref() {
         Some(name) => name.parse().unwrap_or(CallerKind::Unknown),
         // Records of early years name only the service.
         None if identity.invoked_by.is_some() => CallerKind::AwsService,
         None => CallerKind::Unknown,
     };
-    let principal = || identity.principal_id.as_ref().map(|id| before_colon(id));
-    let account = || identity.account_id.clone();
-    let arn = || identity.arn.clone();
-    let name = match kind {
-        CallerKind::AssumedRole | CallerKind::Role => {
-            issuer(identity).or_else(|| identity.arn.as_ref().map(role_of_session)).or_else(principal)
-        }
-        CallerKind::FederatedUser => issuer(identity).or_else(arn).or_else(principal),
-        CallerKind::IamUser => arn().or_else(principal),
-        CallerKind::WebIdentityUser => identity.identity_provider.clone(),
-        CallerKind::SamlUser => parameters.and_then(|it| it.saml_provider_arn.clone()).or_else(|| identity.identity_provider.clone()),
-        CallerKind::AwsService => identity.invoked_by.clone().or_else(arn),
-        CallerKind::AwsAccount => principal().or_else(account),
-        CallerKind::Root => arn().or_else(|| identity.account_id.as_ref().map(|id| Cow::Owned(format!("arn:aws:iam::{id}:root")))),
-        CallerKind::IdentityCenterUser => {
-            lenient::<OnBehalfOf<'a>>(identity.on_behalf_of).and_then(|it| it.user_id).or_else(arn).or_else(principal)
-        }
-        CallerKind::Unknown => issuer(identity)
-            .or_else(|| identity.arn.as_ref().map(role_of_session))
-            .or_else(principal)
-            .or_else(|| identity.invoked_by.clone()),
+    let known = |text: Option<Cow<'a, str>>, knowledge| text.filter(|text| !text.is_empty()).map(|text| (text, knowledge));
+    let whole = |text: &Option<Cow<'a, str>>| known(text.clone(), Knowledge::Principal);
+    let issuer = || {
+        let context: SessionContext<'a> = parts.read(identity.session_context)?;
+        known(parts.read::<Issuer<'a>>(context.session_issuer)?.arn, Knowledge::Principal)
     };
-    Caller { name: name.or_else(account).filter(|name| !name.is_empty()), kind }
-}
-
-fn issuer<'a>(identity: &Identity<'a>) -> Option<Cow<'a, str>> {
-    let context: SessionContext<'a> = lenient(identity.session_context)?;
-    lenient::<Issuer<'a>>(context.session_issuer)?.arn
+    let arn = || match identity.arn.as_ref().map(|arn| (arn, role_of_session(arn))) {
+        Some((_, Some(role))) => known(Some(Cow::Owned(role)), Knowledge::RoleOfSession),
+        Some((arn, None)) => known(Some(arn.clone()), Knowledge::Principal),
+        None => None,
+    };
+    let principal = || known(identity.principal_id.as_ref().map(before_colon), Knowledge::PrincipalId);
+    let account = || known(identity.account_id.clone(), Knowledge::Account);
+    let found = match kind {
+        CallerKind::AssumedRole | CallerKind::Role | CallerKind::FederatedUser | CallerKind::Unknown => {
+            issuer().or_else(arn).or_else(principal).or_else(|| whole(&identity.invoked_by))
+        }
+        CallerKind::IamUser => arn().or_else(principal),
+        CallerKind::WebIdentityUser => whole(&identity.identity_provider),
+        CallerKind::SamlUser => {
+            whole(&parameters.and_then(|it| it.saml_provider_arn.clone())).or_else(|| whole(&identity.identity_provider))
+        }
+        CallerKind::AwsService => whole(&identity.invoked_by).or_else(arn),
+        CallerKind::AwsAccount => principal(),
+        CallerKind::Root => arn().or_else(|| {
+            let id = identity.account_id.as_ref()?;
+            Some((Cow::Owned(format!("arn:aws:iam::{id}:root")), Knowledge::Principal))
+        }),
+        CallerKind::IdentityCenterUser => {
+            let user = || known(parts.read::<OnBehalfOf<'a>>(identity.on_behalf_of)?.user_id, Knowledge::Principal);
+            user().or_else(arn).or_else(principal)
+        }
+    };
+    match found.or_else(account) {
+        Some((name, knowledge)) => Caller { name: Some(name), kind, knowledge },
+        None => Caller { name: None, kind, knowledge: Knowledge::Nothing },
+    }
 }
 
 /// `AROAEXAMPLE:session-name` without the session name.
@@ -59,17 +85,16 @@ fn before_colon<'a>(id: &Cow<'a, str>) -> Cow<'a, str> {
     }
 }
 
-/// `arn:P:sts::A:assumed-role/R/session` as `arn:P:iam::A:role/R`, in any partition; any other ARN as it is.
+/// `arn:P:sts::A:assumed-role/R/session` as `arn:P:iam::A:role/R`, in any partition; None for any other ARN.
 ///
 /// The role's path is not part of an assumed-role ARN, so it is missing here too.
-fn role_of_session<'a>(arn: &Cow<'a, str>) -> Cow<'a, str> {
+fn role_of_session(arn: &str) -> Option<String> {
     let mut fields = arn.splitn(6, ':');
-    let role = match (fields.next(), fields.next(), fields.next(), fields.next(), fields.next(), fields.next()) {
-        (Some("arn"), Some(partition), Some("sts"), Some(_), Some(account), Some(resource)) => resource
-            .strip_prefix("assumed-role/")
-            .and_then(|rest| rest.split('/').next())
-            .map(|role| format!("arn:{partition}:iam::{account}:role/{role}")),
+    match (fields.next(), fields.next(), fields.next(), fields.next(), fields.next(), fields.next()) {
+        (Some("arn"), Some(partition), Some("sts"), Some(_), Some(account), Some(resource)) => {
+            let role = resource.strip_prefix("assumed-role/")?.split('/').next()?;
+            Some(format!("arn:{partition}:iam::{account}:role/{role}"))
+        }
         _ => None,
-    };
-    role.map_or_else(|| arn.clone(), Cow::Owned)
+    }
 }

@@ -11,9 +11,9 @@ use std::borrow::Cow;
 use chrono::DateTime;
 
 use crate::packing::{Operation, Regime, Request, Session};
-use shape::{Record, Tags, lenient};
+use shape::{Parts, Record, Tags};
 
-pub use caller::Caller;
+pub use caller::Knowledge;
 
 /// A session token shorter than this was redacted or cut: its length says nothing. Bytes.
 ///
@@ -50,7 +50,9 @@ pub struct StsCall<'a> {
     pub role_arn: Option<Cow<'a, str>>,
     /// The principal behind the session, never a session name.
     pub caller: Option<Cow<'a, str>>,
-    /// `recipientAccountId`, 12 digits.
+    /// How well the record knows the caller.
+    pub caller_knowledge: Knowledge,
+    /// `recipientAccountId`, 12 digits; None in records of 2013 and 2014, which have none.
     pub account_id: Option<Cow<'a, str>>,
     /// `awsRegion`.
     pub region: Option<Cow<'a, str>>,
@@ -66,6 +68,8 @@ pub struct StsCall<'a> {
     pub request: Option<Request>,
     /// What the call adds to its request.
     pub session: Session,
+    /// A part of the record (parameters, response, identity) could not be read and counts as absent.
+    pub damaged: bool,
 }
 
 /// Why a record that says it is an STS call could not be read as one. The message never quotes the record.
@@ -92,20 +96,31 @@ fn without_content(error: &serde_json::Error) -> String {
 
 /// The STS call `record` holds; None when it is a record of something else.
 ///
+/// Where a key stands twice the last one counts, as in every JSON library. A part of the record that cannot be read counts as absent and marks the call as
+/// damaged.
+///
 /// # Errors
 /// [`CallError`] when the text is no JSON, or an STS call has no readable time.
 pub fn parse(record: &str) -> Result<Option<StsCall<'_>>, CallError> {
-    let parsed = match serde_json::from_str::<Record<'_>>(record) {
-        Ok(parsed) => parsed,
-        // An unusual shape, a key that stands twice for example: the last one counts, as in every JSON library.
-        Err(_) => {
-            let value: serde_json::Value = serde_json::from_str(record).map_err(CallError::Json)?;
-            let text = value.to_string();
-            let owned = serde_json::from_str::<Record<'_>>(&text).map_err(CallError::Json)?;
-            return Ok(call(&owned)?.map(StsCall::into_owned));
-        }
+    let parts = Parts::default();
+    let first = match serde_json::from_str::<Record<'_>>(record) {
+        Ok(parsed) => call(&parsed, &parts).map(Some),
+        Err(error) => Err(CallError::Json(error)),
     };
-    call(&parsed)
+    match first {
+        Ok(Some(call)) if !parts.failed() => return Ok(call),
+        Ok(_) | Err(CallError::Json(_)) => {}
+        Err(error) => return Err(error),
+    }
+    // Something is unusual, a key that stands twice for example: through a whole value, where the last one counts at every level.
+    let text = match serde_json::from_str::<serde_json::Value>(record) {
+        Ok(value) => value.to_string(),
+        Err(_) => return first.map(|call| call.flatten().map(|call| StsCall { damaged: true, ..call })),
+    };
+    let parsed = serde_json::from_str::<Record<'_>>(&text).map_err(CallError::Json)?;
+    let parts = Parts::default();
+    let call = call(&parsed, &parts)?.map(StsCall::into_owned);
+    Ok(call.map(|call| StsCall { damaged: parts.failed(), ..call }))
 }
 
 /// The operation a record's event name stands for, if it is one that returns a session token.
@@ -122,14 +137,14 @@ fn operation(record: &Record<'_>) -> Option<Operation> {
     record.event_name.as_deref()?.parse().ok()
 }
 
-fn call<'a>(record: &Record<'a>) -> Result<Option<StsCall<'a>>, CallError> {
+fn call<'a>(record: &Record<'a>, parts: &Parts) -> Result<Option<StsCall<'a>>, CallError> {
     let Some(operation) = operation(record) else { return Ok(None) };
     let time = record.event_time.as_deref().and_then(|text| DateTime::parse_from_rfc3339(text).ok()).ok_or(CallError::Time)?.timestamp();
 
-    let parameters: Option<shape::Parameters<'a>> = lenient(record.request_parameters);
-    let response: shape::Response<'a> = lenient(record.response_elements).unwrap_or_default();
-    let identity: shape::Identity<'a> = lenient(record.user_identity).unwrap_or_default();
-    let addendum: shape::Addendum<'a> = lenient(record.addendum).unwrap_or_default();
+    let parameters: Option<shape::Parameters<'a>> = parts.read(record.request_parameters);
+    let response: shape::Response<'a> = parts.read(record.response_elements).unwrap_or_default();
+    let identity: shape::Identity<'a> = parts.read(record.user_identity).unwrap_or_default();
+    let addendum: shape::Addendum<'a> = parts.read(record.addendum).unwrap_or_default();
 
     let error_code = record.error_code.clone().filter(|code| !code.is_empty());
     let outcome = match error_code.as_deref() {
@@ -148,12 +163,17 @@ fn call<'a>(record: &Record<'a>) -> Result<Option<StsCall<'a>>, CallError> {
         Outcome::RefusedOtherwise => (None, None),
     };
 
-    let credentials: shape::Credentials<'a> = lenient(response.credentials).unwrap_or_default();
+    let credentials: shape::Credentials<'a> = parts.read(response.credentials).unwrap_or_default();
     let logged_token_bytes = credentials.session_token.as_deref().map(str::len).filter(|&bytes| bytes >= SHORTEST_TOKEN_BYTES);
     let session_token_bytes = token_size.or(logged_token_bytes.and_then(|bytes| u32::try_from(bytes).ok()));
 
-    let role_arn = parameters.as_ref().and_then(|it| it.role_arn.clone()).or_else(|| role_among(record)).filter(|arn| !arn.is_empty());
-    let caller = caller::caller(&identity, parameters.as_ref());
+    let assumes = matches!(operation, Operation::AssumeRole | Operation::AssumeRoleWithSaml | Operation::AssumeRoleWithWebIdentity);
+    let role_arn = parameters
+        .as_ref()
+        .and_then(|it| it.role_arn.clone())
+        .or_else(|| role_among(record, parts))
+        .filter(|arn| assumes && !arn.is_empty());
+    let caller = caller::caller(&identity, parameters.as_ref(), parts);
     let session = Session {
         operation,
         caller_kind: caller.kind,
@@ -178,20 +198,22 @@ fn call<'a>(record: &Record<'a>) -> Result<Option<StsCall<'a>>, CallError> {
         error_code,
         role_arn,
         caller: caller.name,
-        account_id: record.recipient_account_id.clone().or_else(|| identity.account_id.clone()),
+        caller_knowledge: caller.knowledge,
+        account_id: record.recipient_account_id.clone(),
         region: record.aws_region.clone(),
         regime,
         observed_percent,
         session_token_bytes,
         policy_chars,
-        request: parameters.map(request),
+        request: parameters.map(|parameters| request(parameters, parts)),
         session,
+        damaged: false,
     }))
 }
 
 /// A refusal may log no parameters but still name the role among its resources.
-fn role_among<'a>(record: &Record<'a>) -> Option<Cow<'a, str>> {
-    let resources: Vec<shape::Resource<'a>> = lenient(record.resources)?;
+fn role_among<'a>(record: &Record<'a>, parts: &Parts) -> Option<Cow<'a, str>> {
+    let resources: Vec<shape::Resource<'a>> = parts.read(record.resources)?;
     resources.into_iter().filter_map(|one| one.arn).find(|arn| arn.starts_with("arn:") && arn.contains(":role/"))
 }
 
@@ -199,16 +221,16 @@ fn short_length(text: &str) -> u16 {
     u16::try_from(text.len()).unwrap_or(u16::MAX)
 }
 
-fn request(parameters: shape::Parameters<'_>) -> Request {
+fn request(parameters: shape::Parameters<'_>, parts: &Parts) -> Request {
     // SAML and web identity log the tags of the assertion as `principalTags`, the others log `tags`.
-    let mut tags = lenient::<Tags>(parameters.tags).unwrap_or_default().0;
-    tags.extend(lenient::<Tags>(parameters.principal_tags).unwrap_or_default().0);
-    let arns: Vec<shape::PolicyArn<'_>> = lenient(parameters.policy_arns).unwrap_or_default();
+    let mut tags = parts.read::<Tags>(parameters.tags).unwrap_or_default().0;
+    tags.extend(parts.read::<Tags>(parameters.principal_tags).unwrap_or_default().0);
+    let arns: Vec<shape::PolicyArn<'_>> = parts.read(parameters.policy_arns).unwrap_or_default();
     Request {
         policy: parameters.policy.map(Cow::into_owned),
         policy_arns: arns.into_iter().filter_map(|one| one.arn.map(Cow::into_owned)).collect(),
         tags,
-        inherited_tags: lenient::<Tags>(parameters.incoming_transitive_tags).unwrap_or_default().0,
+        inherited_tags: parts.read::<Tags>(parameters.incoming_transitive_tags).unwrap_or_default().0,
     }
 }
 
@@ -232,6 +254,7 @@ impl StsCall<'_> {
             error_code: own(self.error_code),
             role_arn: own(self.role_arn),
             caller: own(self.caller),
+            caller_knowledge: self.caller_knowledge,
             account_id: own(self.account_id),
             region: own(self.region),
             regime: self.regime,
@@ -240,6 +263,7 @@ impl StsCall<'_> {
             policy_chars: self.policy_chars,
             request: self.request,
             session: self.session,
+            damaged: self.damaged,
         }
     }
 }

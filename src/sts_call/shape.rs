@@ -1,6 +1,7 @@
 //! The fields of a record that matter here, read leniently: a field of another type than expected counts as absent.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -57,9 +58,34 @@ fn text<'de: 'a, 'a, D: Deserializer<'de>>(from: D) -> Result<Option<Cow<'a, str
     from.deserialize_any(TextVisitor(PhantomData))
 }
 
-/// `raw` as `T`; None when absent, null, or of another type.
-pub(super) fn lenient<'a, T: Deserialize<'a>>(raw: Option<&'a RawValue>) -> Option<T> {
-    raw.and_then(|raw| serde_json::from_str::<Option<T>>(raw.get()).ok().flatten())
+/// Reads the parts of one record and notes whether one of them, though of the right type, could not be read.
+#[derive(Default)]
+pub(super) struct Parts {
+    failed: Cell<bool>,
+}
+
+impl Parts {
+    /// `raw` as `T`; None when absent, null, of another type or unreadable.
+    pub(super) fn read<'a, T: Deserialize<'a>>(&self, raw: Option<&'a RawValue>) -> Option<T> {
+        let raw = raw?.get();
+        if !raw.starts_with(['{', '[']) {
+            return None;
+        }
+        match serde_json::from_str(raw) {
+            Ok(part) => Some(part),
+            Err(error) => {
+                // A list where an object belongs is another type; a key that stands twice or a broken escape is damage.
+                let other_type = error.is_data() && error.to_string().starts_with("invalid type");
+                self.failed.set(self.failed.get() || !other_type);
+                None
+            }
+        }
+    }
+
+    /// True when a part could not be read.
+    pub(super) fn failed(&self) -> bool {
+        self.failed.get()
+    }
 }
 
 /// A number, or a text that holds one.
@@ -255,7 +281,7 @@ impl<'de> Deserialize<'de> for Tags {
             value: Option<Cow<'a, str>>,
         }
 
-        /// A tag's value in an object; a list of texts stands for a multi-valued attribute.
+        /// A tag's value in an object.
         struct Value(Option<String>);
 
         impl<'de> Deserialize<'de> for Value {
@@ -273,7 +299,12 @@ impl<'de> Deserialize<'de> for Tags {
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Tags, A::Error> {
                 let mut tags = Vec::new();
-                while let Some(pair) = seq.next_element::<Pair<'de>>()? {
+                while let Some(element) = seq.next_element::<&'de RawValue>()? {
+                    // An element that is no object is no tag.
+                    if !element.get().starts_with('{') {
+                        continue;
+                    }
+                    let pair: Pair<'de> = serde_json::from_str(element.get()).map_err(serde::de::Error::custom)?;
                     if let Some(key) = pair.key {
                         tags.push((key.into_owned(), pair.value.map(Cow::into_owned).unwrap_or_default()));
                     }

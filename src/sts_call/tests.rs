@@ -164,6 +164,18 @@ fn the_caller_is_the_principal_behind_the_session() {
         (json!({ "type": "AWSAccount", "principalId": "AROAEXAMPLE:jane", "accountId": "111122223333" }), "AROAEXAMPLE"),
         (json!({ "type": "AWSAccount", "accountId": "111122223333" }), "111122223333"),
         (json!({ "type": "Root", "accountId": "111122223333" }), "arn:aws:iam::111122223333:root"),
+        (
+            json!({ "type": "AWSService", "arn": "arn:aws:sts::111122223333:assumed-role/AWSServiceRoleForX/hidden" }),
+            "arn:aws:iam::111122223333:role/AWSServiceRoleForX",
+        ),
+        (
+            json!({ "type": "IdentityCenterUser", "arn": "arn:aws:sts::111122223333:assumed-role/sso/hidden" }),
+            "arn:aws:iam::111122223333:role/sso",
+        ),
+        (
+            json!({ "type": "AssumedRole", "principalId": "AROAEXAMPLE:hidden", "sessionContext": { "sessionIssuer": { "arn": "" } } }),
+            "AROAEXAMPLE",
+        ),
         (json!({ "type": "Unknown", "principalId": "AROAEXAMPLE:jane" }), "AROAEXAMPLE"),
     ] {
         assert_eq!(caller(identity.clone()).as_deref(), Some(expected), "{identity}");
@@ -187,6 +199,27 @@ fn escapes_unusual_types_and_repeated_keys_are_read() {
     assert_eq!(odd.observed_percent, Some(12.0));
     let twice = record(json!({})).replacen('{', "{\"eventName\":\"GetCallerIdentity\",", 1);
     assert!(parse(&twice).unwrap().is_some(), "the last of two equal keys counts");
+    let inside = record(json!({ "responseElements": { "packedPolicySize": 12 } }))
+        .replace("\"roleArn\":", "\"roleArn\":\"first\",\"roleArn\":")
+        .replace("\"packedPolicySize\":", "\"packedPolicySize\":1,\"packedPolicySize\":")
+        .replace("\"type\":\"AssumedRole\"", "\"type\":\"Root\",\"type\":\"AssumedRole\"");
+    let call = parse(&inside).unwrap().unwrap();
+    assert_eq!(call.role_arn.as_deref(), Some("arn:aws:iam::444455556666:role/etl"));
+    assert_eq!(
+        (call.observed_percent, call.session.caller_kind, call.damaged),
+        (Some(12.0), crate::packing::CallerKind::AssumedRole, false)
+    );
+}
+
+#[test]
+fn a_part_that_cannot_be_read_is_absent_and_marks_the_call() {
+    let text = record(json!({ "requestParameters": { "tags": [{ "key": "a", "value": "LONE" }] } })).replace("LONE", "\\ud800");
+    let call = parse(&text).unwrap().unwrap();
+    assert!(call.damaged);
+    assert_eq!(call.request.unwrap().tags, []);
+    assert_eq!(call.role_arn.as_deref(), Some("arn:aws:iam::444455556666:role/etl"));
+    let odd = call_of(json!({ "requestParameters": { "tags": [5, { "key": "a", "value": "b" }, null] } }));
+    assert_eq!((odd.request.unwrap().tags, odd.damaged), (vec![("a".to_owned(), "b".to_owned())], false));
 }
 
 #[test]
