@@ -35,11 +35,8 @@ fn plain(file: &[u8]) -> Content {
     let mut units = Vec::new();
     for value in serde_json::Deserializer::from_slice(text).into_iter::<Value>() {
         match value.unwrap() {
-            Value::Array(elements) => units.extend(elements),
-            Value::Object(mut object) => match ["Records", "Events"].iter().find(|key| object.get(**key).is_some_and(Value::is_array)) {
-                Some(key) => units.extend(object.remove(*key).unwrap().as_array().unwrap().iter().cloned()),
-                None => units.push(Value::Object(object)),
-            },
+            Value::Array(elements) => elements.into_iter().for_each(|element| units.extend(contained(element))),
+            Value::Object(object) => units.extend(contained(Value::Object(object))),
             other => panic!("no container: {other}"),
         }
     }
@@ -49,11 +46,22 @@ fn plain(file: &[u8]) -> Content {
     Content { records, sts }
 }
 
+/// The elements of the lists of records that an object has, or the object itself.
+fn contained(value: Value) -> Vec<Value> {
+    match ["Records", "Events"].iter().find(|key| value.get(**key).is_some_and(Value::is_array)) {
+        Some(key) => value[key].as_array().unwrap().clone(),
+        None => vec![value],
+    }
+}
+
+/// An object with a record's own keys is that record, wherever they stand among its keys; any other may be an envelope.
 fn unwrap(unit: Value) -> Value {
     if ["eventVersion", "eventSource", "eventName"].iter().any(|key| unit.get(key).is_some()) {
         unit
     } else if let Some(text) = unit["CloudTrailEvent"].as_str() {
         serde_json::from_str(text).unwrap()
+    } else if unit["CloudTrailEvent"].is_object() {
+        unit["CloudTrailEvent"].clone()
     } else if unit["detail"].is_object() {
         unit["detail"].clone()
     } else {
@@ -201,6 +209,10 @@ fn every_container_is_told_by_its_content() {
     expect(format!("{}\n{}", json!({"Records": [a]}), json!({"Records": [other, b]})).as_bytes(), 3, 2);
     expect(serde_json::to_string_pretty(&json!({"Records": [a, other, b]})).unwrap().as_bytes(), 3, 2);
     expect(format!("\u{feff}{a}").as_bytes(), 1, 1);
+    // What `jq -s` makes of whole logs.
+    expect(json!([{"Records": [a, other]}, {"Records": []}, b, {"Events": [looked_up(&a)]}, [a]]).to_string().as_bytes(), 4, 3);
+    expect(serde_json::to_string_pretty(&json!([{"Records": [a, other]}, {"Records": [b]}])).unwrap().as_bytes(), 3, 2);
+    expect(json!([[], {"Records": []}]).to_string().as_bytes(), 0, 0);
     expect(format!("\u{feff}{}\n\n \t", json!({"Records": [a]})).as_bytes(), 1, 1);
 }
 
@@ -211,6 +223,110 @@ fn a_byte_order_mark_may_stand_where_files_were_joined() {
         let (content, outcome) = fast(in_chunks_of(chunk_bytes), file.as_bytes());
         assert_eq!((content.sts.len(), outcome.damage.is_none()), (2, true));
     }
+}
+
+#[test]
+fn an_object_with_a_records_own_keys_is_that_record_whatever_it_holds() {
+    let (sts, text) = (sts_record("a"), sts_record("a").to_string());
+    let own = r#""eventVersion":"1.08","eventSource":"s3.amazonaws.com","eventName":"PutObject""#;
+    for nested in
+        [format!(r#""detail":{sts}"#), format!(r#""CloudTrailEvent":{}"#, Value::from(text.clone())), format!(r#""CloudTrailEvent":{sts}"#)]
+    {
+        for object in [format!("{{{nested},{own}}}"), format!("{{{own},{nested}}}"), format!(r#"{{{nested},"eventName":null}}"#)] {
+            expect(object.as_bytes(), 1, 0);
+        }
+        expect(format!(r#"{{{nested},"EventName":"x","source":"aws.s3"}}"#).as_bytes(), 1, 1);
+        let call = r#""eventSource":"sts.amazonaws.com""#;
+        expect(format!("{{{},{call}}}", nested.replace("sts.amazonaws.com", "s3.amazonaws.com")).as_bytes(), 1, 1);
+    }
+    let other = s3_record("x");
+    expect(format!(r#"{{"detail":{other},"CloudTrailEvent":{}}}"#, Value::from(text)).as_bytes(), 1, 1);
+    expect(format!(r#"{{"detail":{sts},"CloudTrailEvent":{other}}}"#).as_bytes(), 1, 0);
+    // What the file is hangs on the same.
+    expect(format!(r#"{{"detail":{{"eventCategory":"Insight"}},{own}}}"#).as_bytes(), 1, 0);
+}
+
+#[test]
+fn a_damaged_byte_in_a_log_never_makes_it_no_log() {
+    let (text, _) = three();
+    let pretty = serde_json::to_string_pretty(&serde_json::from_str::<Value>(&text).unwrap()).unwrap();
+    for text in [text, pretty, format!("\u{feff}{}", json!({"Records": [sts_record("a")]}))] {
+        let first = text.find('{').unwrap();
+        for at in first + 1..text.len().min(600) {
+            for byte in [0, b' ', b'}', b'{', b'"', b'x', b'\\', 0xff] {
+                let mut damaged = text.clone().into_bytes();
+                damaged[at] = byte;
+                for limits in [limits(), in_chunks_of(1)] {
+                    let (_, outcome) = fast(limits, &damaged);
+                    let told = outcome.kind == Kind::CloudTrail || (outcome.kind == Kind::Unknown && outcome.damage.is_some());
+                    assert!(told, "byte {byte} at {at}: {outcome:?}");
+                }
+            }
+        }
+    }
+    let (_, outcome) = fast(limits(), json!({"Recordz": [sts_record("a")]}).to_string().as_bytes());
+    assert_eq!(damage(&outcome).to_string(), "expected records under `Records` at byte 0, before the first record");
+}
+
+#[test]
+fn a_broken_line_costs_itself_only() {
+    let (a, b, other) = (sts_record("a").to_string(), sts_record("b").to_string(), s3_record("x").to_string());
+    let cut = &a[..a.len() / 2];
+    let unclosed = &other[..other.len() - 1];
+    for broken in [cut, unclosed, "oops", "}", "{\"a\":\u{1}1}", "{\"a\":[1}}", "{}}"] {
+        let file = format!("{a}\n{other}\n{broken}\n{b}\r\n{other}\n{a}");
+        for limits in [limits(), in_chunks_of(1), in_chunks_of(100)] {
+            let (content, outcome) = fast(limits, file.as_bytes());
+            let whole = u64::from(broken == "{}}");
+            assert_eq!((outcome.records, content.sts.len()), (5 + whole, 3), "{broken}");
+            let damage = damage(&outcome);
+            assert_eq!((damage.skipped_lines, damage.place.records), (1, 2 + whole), "{damage}");
+            assert!(damage.end.is_none() && damage.to_string().ends_with("; that line is left out"), "{damage}");
+        }
+    }
+    // A file that ends within a line, after other broken ones; a gzip stream that does.
+    let file = format!("{a}\n{cut}\n{b}\noops\n{cut}");
+    let (content, outcome) = fast(limits(), file.as_bytes());
+    assert_eq!((content.sts.len(), damage(&outcome).skipped_lines), (2, 2));
+    assert!(
+        damage(&outcome).to_string().ends_with(&format!(
+            "after record 1; 2 lines are left out; then text ends within a value at byte {}, after record 2",
+            file.len()
+        ))
+    );
+    let file = gzip(format!("{a}\n{cut}\n{b}\n").as_bytes());
+    let (content, outcome) = fast(limits(), &file[..file.len() - 4]);
+    assert_eq!(content.sts.len(), 2);
+    assert!(matches!(damage(&outcome).end.as_ref().unwrap().reason, Reason::GzipTruncated));
+    // A line longer than any record.
+    let file = format!("{a}\n{{\"a\":\"{}\"}}\n{b}\n", "x".repeat(20 << 20));
+    let mut reader = Reader::new(in_chunks_of(1 << 18));
+    let (content, outcome) = fast_with(&mut reader, file.as_bytes());
+    assert_eq!((content.sts.len(), damage(&outcome).skipped_lines), (2, 1));
+    assert!(matches!(damage(&outcome).reason, Reason::Long(_)) && reader.buffer_bytes() <= 40 << 20);
+}
+
+#[test]
+fn reading_goes_on_behind_a_break_only_where_lines_are_records() {
+    let (a, b) = (sts_record("a"), sts_record("b"));
+    let pretty = |value: &Value| serde_json::to_string_pretty(value).unwrap();
+    let broken = |text: String| text.replace("1.08", "1.\u{1}8");
+    for file in [
+        format!("{}\n{}\n{a}\n", broken(a.to_string()), b),
+        format!("{}\n{}\n{}\n", pretty(&a), broken(pretty(&b)), pretty(&a)),
+        format!("{a}\n[{}]\n{b}\n", broken(b.to_string())),
+        format!("{}\n{}\n{b}\n", json!({"Records": [a]}), broken(json!({"Records": [b]}).to_string())),
+        format!("[{a},\n{},\n{b}]", broken(b.to_string())),
+    ] {
+        let (_, outcome) = fast(limits(), file.as_bytes());
+        let (_, chunked) = fast(in_chunks_of(1), file.as_bytes());
+        assert_eq!(outcome.damage.as_ref().map(ToString::to_string), chunked.damage.as_ref().map(ToString::to_string));
+        assert!(outcome.records <= 2, "{file}");
+    }
+    // More broken lines than a file of JSON lines has.
+    let file = format!("{a}\n{}{b}", "oops\n".repeat(2000));
+    let (content, outcome) = fast(limits(), file.as_bytes());
+    assert_eq!((content.sts.len(), damage(&outcome).skipped_lines, damage(&outcome).end.is_some()), (1, 1000, true));
 }
 
 #[test]
@@ -682,8 +798,8 @@ fn written(value: &Value, choices: &mut impl FnMut(u32) -> u32) -> String {
 
 /// A file of some records in some container, and how it is stored.
 fn file() -> impl Strategy<Value = (Vec<u8>, usize)> {
-    let records = prop::collection::vec((record(), 0..3_u8), 0..6);
-    (records, 0..6_u8, any::<u64>(), prop::collection::vec(any::<prop::sample::Index>(), 0..3), 0..4_u8, 1..300_usize).prop_map(
+    let records = prop::collection::vec((record(), 0..7_u8, record()), 0..6);
+    (records, 0..8_u8, any::<u64>(), prop::collection::vec(any::<prop::sample::Index>(), 0..3), 0..4_u8, 1..300_usize).prop_map(
         |(records, container, seed, cuts, storage, chunk_bytes)| {
             let mut state = seed | 1;
             let mut choices = move |below: u32| {
@@ -694,9 +810,23 @@ fn file() -> impl Strategy<Value = (Vec<u8>, usize)> {
             };
             let units: Vec<Value> = records
                 .iter()
-                .map(|(record, wrapping)| match wrapping {
+                .map(|(record, wrapping, nested)| match wrapping {
                     0 => record.clone(),
                     1 => envelope(record),
+                    // Nested in what is a record itself, by all of a record's own keys or by one.
+                    2 | 3 => {
+                        let text = Value::from(written(nested, &mut choices));
+                        let own = ["eventVersion", "eventSource", "eventName"][choices(3) as usize];
+                        let mut outer = if *wrapping == 2 { record.clone() } else { json!({own: record[own]}) };
+                        match choices(4) {
+                            0 => outer["detail"] = nested.clone(),
+                            1 => outer["CloudTrailEvent"] = nested.clone(),
+                            2 => outer["CloudTrailEvent"] = text,
+                            _ => (outer["detail"], outer["CloudTrailEvent"]) = (nested.clone(), text),
+                        }
+                        outer
+                    }
+                    4 => json!({"detail": nested, "EventName": "x", "CloudTrailEvent": record}),
                     _ => {
                         let text = written(record, &mut choices);
                         json!({"EventId": "1", "EventName": "x", "CloudTrailEvent": text})
@@ -709,6 +839,10 @@ fn file() -> impl Strategy<Value = (Vec<u8>, usize)> {
                 2 => written(&json!({"note": {"Records": [1]}, "Records": units, "version": "1"}), &mut choices),
                 3 => written(&Value::from(units), &mut choices),
                 4 => units.iter().map(|unit| written(unit, &mut choices) + "\n").collect(),
+                5 => {
+                    let logs: Vec<Value> = units.chunks(2).map(|some| json!({"Records": some})).chain(units.first().cloned()).collect();
+                    written(&Value::from(logs), &mut choices)
+                }
                 _ => {
                     units.iter().map(|unit| written(unit, &mut choices)).collect::<String>()
                         + &written(&json!({"Records": units}), &mut choices)
@@ -737,6 +871,26 @@ proptest! {
             let (fast, outcome) = fast(limits, &file);
             prop_assert!(outcome.damage.is_none(), "{:?}\n{}", outcome.damage, String::from_utf8_lossy(&file));
             prop_assert_eq!(&fast, &plain, "{}", String::from_utf8_lossy(&file));
+        }
+    }
+
+    #[test]
+    fn a_line_damaged_anywhere_costs_no_other(records in prop::collection::vec(record(), 2..6), which in any::<prop::sample::Index>(), at in any::<prop::sample::Index>(), byte in prop::option::of(any::<u8>()), chunk_bytes in 1..300_usize) {
+        let mut lines: Vec<Vec<u8>> = records.iter().map(|record| record.to_string().into_bytes()).collect();
+        let which = 1 + which.index(lines.len() - 1);
+        let at = at.index(lines[which].len());
+        match byte {
+            // A line feed makes two lines of one.
+            Some(byte) => lines[which][at] = if byte == b'\n' { b' ' } else { byte },
+            None => lines[which].truncate(at),
+        }
+        let file = lines.join(&b'\n');
+        let others: Vec<_> = records.iter().enumerate().filter(|(index, record)| *index != which && is_sts(record)).map(|(_, record)| record).collect();
+        for limits in [limits(), in_chunks_of(chunk_bytes)] {
+            let (content, outcome) = fast(limits, &file);
+            for other in &others {
+                prop_assert!(content.sts.contains(other), "{:?}\n{}", outcome.damage, String::from_utf8_lossy(&file));
+            }
         }
     }
 

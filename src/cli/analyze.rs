@@ -191,11 +191,8 @@ impl Bar {
             return Bar { bar: ProgressBar::hidden(), files: AtomicU64::new(0), bytes: AtomicU64::new(0), over };
         }
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-        if let Ok(style) =
-            ProgressStyle::with_template("{spinner} {msg} files  {bytes} of {total_bytes}  {bytes_per_sec}  {eta} left  {wide_bar}")
-        {
-            bar.set_style(style);
-        }
+        let style = |template: &str| ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        bar.set_style(style("{spinner} {msg} files  {bytes}  {bytes_per_sec}"));
         // Counted beside the reading, so that reading never waits for the count.
         let (sources, counter, stop) = (options.sources.clone(), bar.clone(), std::sync::Arc::clone(&over));
         std::thread::spawn(move || {
@@ -210,6 +207,7 @@ impl Bar {
                 }
             }
             counter.set_length(total);
+            counter.set_style(style("{spinner} {msg} files  {bytes} of {total_bytes}  {bytes_per_sec}  {eta} left  {wide_bar}"));
         });
         Bar { bar, files: AtomicU64::new(0), bytes: AtomicU64::new(0), over }
     }

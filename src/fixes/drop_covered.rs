@@ -1,4 +1,5 @@
 //! An action or resource that another one of the same list covers adds nothing: a list means any of its members, under `Not...` too.
+//! Each is compared with each, so not for policies beyond [`super::MAX_POLICY_BYTES`] or [`super::MAX_STATEMENTS`].
 
 use super::wildcard::{action_covers, resource_covers};
 use super::{Context, Proposal, counted};

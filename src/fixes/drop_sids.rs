@@ -1,4 +1,5 @@
-//! `Sid` and `Id` name things for people; they decide nothing in a session policy, and are packed all the same.
+//! `Sid` and `Id` name things for people; they decide nothing in a session policy, and are packed all the same. Not for policies
+//! beyond [`super::MAX_POLICY_BYTES`] or [`super::MAX_STATEMENTS`].
 
 use super::{Context, Proposal, counted};
 use crate::policy::{Clause, Element, Policy};

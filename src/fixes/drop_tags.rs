@@ -1,11 +1,11 @@
 //! Session tags are not compressed: each takes its key, its value and three bytes. Dropping the largest is the surest way down, if nothing
-//! reads them: needs review.
+//! reads them: needs review. Not for requests of more than [`super::MAX_TAGS`] tags.
 
 use super::{Context, Effect, Proposal, TARGET_PERCENT, counted, join, without_effect};
 use crate::packing::{Parts, Request, one_tag_bytes, percent};
 
 pub(super) fn rule(context: &Context<'_>) -> Option<Proposal> {
-    let tags = &context.request.tags;
+    let tags = context.tags()?;
     let bytes = |(key, value): &(String, String)| one_tag_bytes(key, value, context.profile);
     let mut largest: Vec<usize> = (0..tags.len()).collect();
     largest.sort_by_key(|&index| std::cmp::Reverse(tags.get(index).map_or(0, bytes)));

@@ -1,5 +1,6 @@
 //! A managed policy passed by its ARN takes a few bytes, whatever it says. The text must then be the same for every session, and the
-//! policy must stand in the account of the role (for GetFederationToken: of the user).
+//! policy must stand in the account of the role (for GetFederationToken: of the user). Not for policies far beyond what STS takes, as no rule
+//! about policies is: see [`super::MAX_POLICY_BYTES`].
 //!
 //! See [session policies](https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies.html#policies_session).
 

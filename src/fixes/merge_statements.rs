@@ -1,6 +1,8 @@
 //! Two statements that differ in their actions only, or in their resources only, are one with both: the union of "A on R" and "B on R" is
 //! "A or B on R". That holds for `Allow` and `Deny`, and only when everything else is equal, the condition included. It does not hold for
 //! `NotAction` and `NotResource`, whose lists say what is left out.
+//!
+//! Each statement is compared with each, so not for policies beyond [`super::MAX_POLICY_BYTES`] or [`super::MAX_STATEMENTS`].
 
 use super::{Context, Proposal, counted};
 use crate::policy::{Clause, Effect, Element, Policy, Scalars, Statement, Statements, Values};
@@ -19,29 +21,43 @@ pub(super) fn rewrite(policy: &mut Policy) -> usize {
     let mut gone = 0;
     for element in &mut policy.elements {
         if let Element::Statement(Statements::Many(statements)) = element {
-            while merge_one(statements) {
-                gone += 1;
-            }
+            gone += merge_all(statements);
         }
     }
     gone
 }
 
-/// Merges the first pair that can be.
-fn merge_one(statements: &mut Vec<Statement>) -> bool {
-    for first in 0..statements.len() {
-        for second in first + 1..statements.len() {
-            let pair = statements.get(first).zip(statements.get(second));
-            if let Some(merged) = pair.and_then(|(one, other)| merge(one, other)) {
-                statements.remove(second);
-                if let Some(place) = statements.get_mut(first) {
-                    *place = merged;
-                }
-                return true;
+/// Merges the first pair that can be, until there is none, and says how many statements went.
+fn merge_all(statements: &mut Vec<Statement>) -> usize {
+    let before = statements.len();
+    let mut first = 0;
+    while first < statements.len() {
+        let mut second = first + 1;
+        while second < statements.len() {
+            if !merge_into(statements, first, second) {
+                second += 1;
+                continue;
             }
+            // Only what just changed can make a pair that was none before: with an earlier statement, or with any behind it.
+            while let Some(earlier) = (0..first).find(|&earlier| merge_into(statements, earlier, first)) {
+                first = earlier;
+            }
+            second = first + 1;
         }
+        first += 1;
     }
-    false
+    before - statements.len()
+}
+
+/// Merges the statement at `second` into the one at `first` if that can be.
+fn merge_into(statements: &mut Vec<Statement>, first: usize, second: usize) -> bool {
+    let pair = statements.get(first).zip(statements.get(second));
+    let Some(merged) = pair.and_then(|(one, other)| merge(one, other)) else { return false };
+    statements.remove(second);
+    if let Some(place) = statements.get_mut(first) {
+        *place = merged;
+    }
+    true
 }
 
 /// The keys of a condition operator, with their values.

@@ -1,25 +1,28 @@
 //! A tag's key is packed like its value, byte for byte. Whoever reads the tag (`aws:PrincipalTag/key` in policies, the caller's rules,
-//! reports) must learn the new key: needs review.
+//! reports) must learn the new key: needs review. Not for requests of more than [`super::MAX_TAGS`] tags, since each key is compared with each.
 
 use super::{Context, Effect, Proposal, counted, join, without_effect};
 use crate::packing::Request;
-use crate::packing::limits::same_key;
 
 pub(super) fn rule(context: &Context<'_>) -> Option<Proposal> {
-    let Request { tags, inherited_tags, .. } = context.request;
-    let mut changed = tags.clone();
+    let inherited_tags = &context.request.inherited_tags;
+    let mut changed = context.tags()?.to_vec();
+    // Case does not tell keys apart; see `limits::same_key`.
+    let inherited: Vec<String> = inherited_tags.iter().map(|(key, _)| key.to_lowercase()).collect();
+    let mut lower: Vec<String> = changed.iter().map(|(key, _)| key.to_lowercase()).collect();
     let mut renamed = Vec::new();
-    for index in 0..changed.len() {
-        let Some((key, _)) = changed.get(index) else { continue };
+    for (index, (key, _)) in changed.iter_mut().enumerate() {
         let taken = |short: &str| {
-            let others = changed.iter().enumerate().filter(|(other, _)| *other != index).map(|(_, (key, _))| key);
-            others.chain(inherited_tags.iter().map(|(key, _)| key)).any(|other| same_key(other, short))
+            let short = short.to_lowercase();
+            let others = lower.iter().enumerate().filter(|(other, _)| *other != index).map(|(_, key)| key);
+            others.chain(&inherited).any(|other| *other == short)
         };
         let Some(short) = candidates(key).find(|short| short.len() < key.len() && !taken(short)) else { continue };
         renamed.push(format!("`{key}` to `{short}` ({} bytes less)", key.len() - short.len()));
-        if let Some((key, _)) = changed.get_mut(index) {
-            *key = short;
+        if let Some(place) = lower.get_mut(index) {
+            *place = short.to_lowercase();
         }
+        *key = short;
     }
     (!renamed.is_empty()).then(|| Proposal {
         rule: "shorten-tag-keys",

@@ -2,7 +2,7 @@
 //! Under the old limit it does not count; in the session token it takes its text and an overhead, so that moving a tag seldom pays.
 //!
 //! The trust policy must allow `sts:SetSourceIdentity`, and rules that read the tag must read `sts:SourceIdentity`: needs review.
-//! See [source identity](https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_temp_control-access_monitor.html).
+//! Not for requests of more than [`super::MAX_TAGS`] tags. See [source identity](https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_temp_control-access_monitor.html).
 
 use super::{Context, Effect, Proposal, short_hash};
 use crate::packing::limits::is_source_identity;
@@ -43,7 +43,7 @@ pub(super) fn rule(context: &Context<'_>) -> Option<Proposal> {
     if !takes_identity || context.session.source_identity_bytes.is_some() {
         return None;
     }
-    let tags = &context.request.tags;
+    let tags = context.tags()?;
     let fits = |(key, value): &&(String, String)| names_an_identity(key) && is_source_identity(value);
     // A session has one source identity: the tag that takes most, with others that say the same.
     let (_, identity) = tags.iter().filter(fits).max_by_key(|(key, value)| one_tag_bytes(key, value, context.profile))?;

@@ -215,6 +215,62 @@ fn a_text_that_is_no_policy_is_left_alone() {
     assert_eq!(fixes(&Request::default()), []);
 }
 
+#[test]
+fn requests_far_beyond_what_sts_takes_are_weighed_and_left_alone() {
+    let statement = |number: usize| format!(r#"{{"Sid":"S{number}","Effect":"Allow","Action":"s3:Get{number}","Resource":"b{number}"}}"#);
+    let mut statements = String::with_capacity(17 << 20);
+    for number in 0.. {
+        statements.push_str(&statement(number));
+        if statements.len() >= 16 << 20 {
+            break;
+        }
+        statements.push(',');
+    }
+    let tags: Vec<_> = (0..100_000).map(|number| (format!("department-{number:06}"), "x".to_owned())).collect();
+    let request = Request { tags, ..with_policy(&document(&statements)) };
+    for regime in Regime::ALL {
+        assert_eq!(suggest(&request, &session(), regime, &Profile::builtin(), false), []);
+    }
+    let parts = pack(&request, &Profile::builtin());
+    assert_eq!(parts.tag_bytes, 100_000 * (17 + 1 + 3));
+    assert!(parts.policy_bytes > 1 << 20);
+    assert_eq!(without_effect(&request, 0).len(), 0);
+}
+
+#[test]
+fn the_rules_end_just_beyond_their_bounds() {
+    let statements = |count: usize| vec![r#"{"Sid":"a","Effect":"Deny"}"#; count].join(",");
+    assert!(!rules(&with_policy(&document(&statements(MAX_STATEMENTS)))).is_empty());
+    assert_eq!(rules(&with_policy(&document(&statements(MAX_STATEMENTS + 1)))), [""; 0]);
+    let of_bytes = |bytes: usize| {
+        let empty = document(&READ.replace("Read", "")).len();
+        document(&READ.replace("Read", &"S".repeat(bytes - empty)))
+    };
+    assert!(rules(&with_policy(&of_bytes(MAX_POLICY_BYTES))).contains(&"drop-sids"));
+    assert_eq!(rules(&with_policy(&of_bytes(MAX_POLICY_BYTES + 1))), [""; 0]);
+    let tags = |count: usize| Request {
+        tags: (1..count).map(|number| (format!("department-{number}"), "x".to_owned())).collect(),
+        inherited_tags: vec![("team".to_owned(), "x".to_owned())],
+        ..Request::default()
+    };
+    assert_eq!(rules(&tags(MAX_TAGS)), ["drop-largest-tags", "shorten-tag-keys"]);
+    assert_eq!(rules(&tags(MAX_TAGS + 1)), [""; 0]);
+}
+
+#[test]
+fn a_fix_never_breaks_a_limit_in_plain_characters() {
+    // Rewritten, the escape would be a character that STS does not take in a policy.
+    let escaped = READ.replace("b/*", r"b/\u20ac/*");
+    assert_eq!(rules(&with_policy(&document(&escaped))), ["use-managed-policy"]);
+    // Where the character was there before, nothing gets worse.
+    let plain = READ.replace("b/*", "b/€/*");
+    assert!(rules(&with_policy(&document(&plain))).contains(&"drop-sids"));
+    // Nor do other problems that remain keep a fix back.
+    let tags: Vec<_> = (0..60).map(|number| (format!("department-{number}#"), "x".to_owned())).collect();
+    let many = Request { tags, ..Request::default() };
+    assert_eq!(rules(&many), ["drop-largest-tags", "shorten-tag-keys"]);
+}
+
 /// A plain evaluator: what a policy decides about one action on one resource, with each condition true or not.
 fn decide(policy: &Policy, action: &str, resource: &str, holds: &HashMap<String, bool>) -> Option<PolicyEffect> {
     let mut decision = None;

@@ -72,22 +72,23 @@ pub enum Inner<'a> {
     BadText,
 }
 
-/// Unwraps a record from what `lookup-events` or EventBridge put around it, by the object's own keys.
+/// Unwraps a record from what `lookup-events` or EventBridge put around it, by the object's own keys, in whatever order they stand: one with a
+/// record's keys is that record, whatever else it holds.
 pub fn unwrap(object: &[u8]) -> Inner<'_> {
+    let (mut event, mut detail) = (None, None);
     for (key, value) in Members::of(object) {
         match (key.value().as_deref(), value) {
             // A record's keys; most often the first.
             (Some("eventVersion" | "eventSource" | "eventName"), _) => return Inner::Itself,
             (Some("CloudTrailEvent"), RawValue::Str(text)) => {
-                return text.value().map_or(Inner::BadText, Inner::Text);
+                event = Some(text.value().map_or(Inner::BadText, Inner::Text));
             }
-            (Some("CloudTrailEvent" | "detail"), RawValue::Object(record)) => {
-                return Inner::Object(record);
-            }
+            (Some("CloudTrailEvent"), RawValue::Object(record)) => event = Some(Inner::Object(record)),
+            (Some("detail"), RawValue::Object(record)) => detail = Some(Inner::Object(record)),
             _ => {}
         }
     }
-    Inner::Itself
+    event.or(detail).unwrap_or(Inner::Itself)
 }
 
 /// What an object's own keys say it is; the object may be cut short. [`Kind::Unknown`] where not even one key is whole.
@@ -96,6 +97,7 @@ pub fn unwrap(object: &[u8]) -> Inner<'_> {
 /// digest file structure".
 pub fn kind_of(object: &[u8]) -> Kind {
     let mut kind = Kind::Unknown;
+    let (mut event, mut detail) = (None, None);
     for (key, value) in Members::of(object) {
         if kind == Kind::Unknown {
             kind = Kind::NotALog;
@@ -121,17 +123,21 @@ pub fn kind_of(object: &[u8]) -> Kind {
             }
             Some("eventVersion" | "eventSource" | "eventName") => kind = Kind::CloudTrail,
             Some("CloudTrailEvent") => match (text, value) {
-                (Some(text), _) => return kind_of(text.as_bytes()),
-                (None, RawValue::Object(record)) => return kind_of(record),
+                (Some(text), _) => event = Some(text),
+                (None, RawValue::Object(record)) => event = Some(String::from_utf8_lossy(record)),
                 _ => {}
             },
-            Some("detail") if kind != Kind::CloudTrail => {
+            Some("detail") => {
                 if let RawValue::Object(record) = value {
-                    return kind_of(record);
+                    detail = Some(record);
                 }
             }
             _ => {}
         }
     }
-    kind
+    match (kind, event, detail) {
+        (Kind::CloudTrail, ..) | (_, None, None) => kind,
+        (_, Some(record), _) => kind_of(record.as_bytes()),
+        (_, None, Some(record)) => kind_of(record),
+    }
 }

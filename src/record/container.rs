@@ -7,6 +7,12 @@ use super::structure::{Scan, Scanner};
 use super::text::{Step, Stop, Text};
 use super::{Found, Kind, Outcome};
 
+/// How much of the text's beginning may tell that it was a log before something happened to it.
+const HEAD_BYTES: usize = 256;
+
+/// A file with more broken lines is none of JSON lines. It bounds the work too: to find that a line is broken may take as long as a value may be.
+const MAX_BROKEN_LINES: u64 = 1000;
+
 /// What is prepared once for many files.
 #[derive(Default)]
 pub struct Scratch {
@@ -34,7 +40,9 @@ impl Summary {
 
 /// Reads `text` to its end or to the damage in it.
 pub fn read(text: &mut Text<'_>, scratch: &mut Scratch, sink: &mut dyn FnMut(Found<'_>)) -> Summary {
-    let mut run = Run { text, sieve: &scratch.sieve, sink, records: 0, seen: None, container: false };
+    let mut run =
+        Run { text, sieve: &scratch.sieve, sink, records: 0, seen: None, container: false, lines: Lines::default(), head: Vec::new() };
+    run.keep_head();
     let stop = run.values().err();
     run.into_summary(stop)
 }
@@ -49,6 +57,20 @@ struct Run<'r, 'a> {
     seen: Option<Kind>,
     /// A list of records was begun under its key.
     container: bool,
+    lines: Lines,
+    /// The text's first bytes, without white space.
+    head: Vec<u8>,
+}
+
+/// Whether the text is one of JSON lines, and which of them are broken.
+#[derive(Default)]
+struct Lines {
+    /// Of the values so far: whether each was an object on a line of its own. `None` before the first.
+    all: Option<bool>,
+    /// Where the line begins that the white space read last leads to.
+    start: u64,
+    broken: u64,
+    first_broken: Option<Damage>,
 }
 
 /// A whole value in the window.
@@ -60,7 +82,7 @@ struct Value {
 }
 
 impl Run<'_, '_> {
-    fn into_summary(self, stop: Option<Stop>) -> Summary {
+    fn into_summary(mut self, mut stop: Option<Stop>) -> Summary {
         let records = self.records;
         let kind = match (self.seen, &stop) {
             (Some(seen), _) => seen,
@@ -74,34 +96,134 @@ impl Run<'_, '_> {
                 (kind, _) => kind,
             },
         };
+        let kind = match &stop {
+            Some(_) if kind == Kind::NotALog && self.begins_like_a_log() => Kind::Unknown,
+            // Brackets and strings are sound, but the list has another key, or its only record has lost its keys.
+            None if kind == Kind::NotALog && self.begins_like_a_log() && (!self.container || self.head_has("\"userIdentity\":{\"")) => {
+                // The object was taken for a record.
+                self.records = 0;
+                stop = Some(self.text.stop_at(0, Reason::Expected("records under `Records`")));
+                Kind::Unknown
+            }
+            _ => kind,
+        };
         let read = matches!(kind, Kind::CloudTrail | Kind::Unknown);
-        let damage = stop.filter(|_| read).map(|stop| Damage { place: Place { offset: Some(stop.offset), records }, reason: stop.reason });
-        Summary { kind, records, damage }
+        let end = stop.map(|stop| self.damage(stop));
+        let damage = match self.lines.first_broken.take() {
+            Some(first) => Some(Damage { skipped_lines: self.lines.broken, end: end.map(Box::new), ..first }),
+            None => end,
+        };
+        Summary { kind, records, damage: damage.filter(|_| read) }
+    }
+
+    fn damage(&self, stop: Stop) -> Damage {
+        let place = Place { offset: Some(stop.offset), records: self.records };
+        Damage { place, reason: stop.reason, skipped_lines: 0, end: None }
+    }
+
+    fn keep_head(&mut self) {
+        while self.text.from(0).len() < HEAD_BYTES {
+            match self.text.more() {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(stop) => {
+                    self.text.put_back(stop);
+                    break;
+                }
+            }
+        }
+        self.head.extend(self.text.from(0).iter().take(HEAD_BYTES).filter(|byte| !byte.is_ascii_whitespace()));
+    }
+
+    /// Whether the text's first bytes are those of a log, but for a byte or so. S3 writes notifications of the same shape, in version 2.
+    fn begins_like_a_log(&self) -> bool {
+        let head = self.head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&self.head);
+        let begins =
+            head.starts_with(b"{\"Records\":[{") || self.head_has("{\"eventVersion\":\"1.") || self.head_has("\"userIdentity\":{\"");
+        matches!(head.first(), Some(b'{' | b'[')) && begins && !self.head_has("\"eventVersion\":\"2.")
+    }
+
+    fn head_has(&self, part: &str) -> bool {
+        memchr::memmem::find(&self.head, part.as_bytes()).is_some()
     }
 
     /// The values of the text, one after another.
     fn values(&mut self) -> Step<()> {
         loop {
-            match self.next_byte()? {
+            let first = self.next_byte()?;
+            let start = self.text.position();
+            let own_line = self.lines.start == start;
+            let step = match first {
                 None => return Ok(()),
-                Some(b'{') => self.object()?,
-                Some(b'[') => {
+                // Once a line was left out, what does not begin a line may be a piece of what was broken.
+                Some(b'{') if own_line || self.lines.broken == 0 => self.object().map(|one_line| own_line && one_line),
+                Some(b'[') if self.lines.broken == 0 => {
+                    // What is read of an array is not held.
+                    self.lines.all = Some(false);
                     self.advance(1);
-                    self.list()?;
+                    self.list(true).map(|()| false)
                 }
                 // A byte order mark, at the start or where files were joined.
-                Some(0xef) if self.begins_with(&[0xef, 0xbb, 0xbf])? => self.advance(3),
-                Some(_) => return Err(self.expected("a json object or array")),
+                Some(0xef) if self.begins_with(&[0xef, 0xbb, 0xbf])? => {
+                    self.advance(3);
+                    if own_line {
+                        self.lines.start = self.text.position();
+                    }
+                    continue;
+                }
+                Some(_) => Err(self.expected("a json object or array")),
+            };
+            match step {
+                Ok(line) => self.lines.all = Some(line && self.lines.all.unwrap_or(true)),
+                Err(stop) => self.leave_out_line(start, stop)?,
             }
         }
     }
 
-    /// An object that stands by itself: it has a list of records, or is a record (in an envelope or not).
-    fn object(&mut self) -> Step<()> {
+    /// Goes behind the line that `start` lies in, where the value begins in which `stop` was met, if this is a text of JSON lines: there a line feed always ends a record,
+    /// whatever is wrong before it. Else fails with `stop`, as it does for what is wrong with the file rather than with its text.
+    fn leave_out_line(&mut self, start: u64, stop: Stop) -> Step<()> {
+        let in_lines = self.lines.all == Some(true) && !self.container && self.lines.broken < MAX_BROKEN_LINES;
+        if !in_lines || stop.sound.is_none() {
+            return Err(stop);
+        }
+        // The text is held from there on, or the position has not moved.
+        self.text.go_to(start);
+        self.text.release();
+        let behind = loop {
+            let window = self.text.from(self.text.position());
+            match memchr::memchr(b'\n', window) {
+                Some(at) => break self.text.position() + at as u64 + 1,
+                None => self.advance(window.len() as u64),
+            }
+            match self.text.more() {
+                Ok(true) => {}
+                Ok(false) => return Err(stop),
+                Err(worse) => {
+                    self.text.put_back(worse);
+                    return Err(stop);
+                }
+            }
+        };
+        self.text.go_to(behind);
+        self.lines.start = behind;
+        self.lines.broken += 1;
+        if self.lines.first_broken.is_none() {
+            self.lines.first_broken = Some(self.damage(stop));
+        }
+        Ok(())
+    }
+
+    /// An object that stands by itself: it has a list of records, or is a record (in an envelope or not). True where it is a record without
+    /// a line feed in it.
+    fn object(&mut self) -> Step<bool> {
         self.text.hold();
         let start = self.text.position();
-        if self.records > 0 && !self.container && self.line(start)? {
-            return Ok(());
+        if self.records > 0
+            && !self.container
+            && let Some(one_line) = self.line(start)?
+        {
+            return Ok(one_line);
         }
         self.advance(1);
         let mut container = false;
@@ -129,7 +251,7 @@ impl Run<'_, '_> {
                 container = true;
                 self.container = true;
                 self.advance(1);
-                self.list()?;
+                self.list(false)?;
             } else {
                 self.skip()?;
             }
@@ -140,26 +262,28 @@ impl Run<'_, '_> {
             }
         }
         self.advance(1);
+        let mut one_line = false;
         if !container {
             let end = self.text.position();
             let bytes = self.text.between(start, end);
             let value = Value { start, end, backslash: memchr::memchr(b'\\', bytes).is_some(), non_ascii: !bytes.is_ascii() };
+            one_line = memchr::memchr(b'\n', bytes).is_none();
             self.record(&value)?;
         }
         self.text.release();
-        Ok(())
+        Ok(one_line)
     }
 
-    /// After a first record that stands by itself more will follow, and looking for the end of one is faster than going through its keys. False, and
-    /// nothing happened, where the object may after all be something else.
-    fn line(&mut self, start: u64) -> Step<bool> {
+    /// After a first record that stands by itself more will follow, and looking for the end of one is faster than going through its keys. `None`, and
+    /// nothing happened, where the object may after all be something else; else whether it has no line feed in it.
+    fn line(&mut self, start: u64) -> Step<Option<bool>> {
         let value = match self.brackets() {
             Ok(value) => value,
             // If this is a container after all, the records in it that are whole count, and it may be as long as it likes.
             Err(stop) => {
                 self.text.put_back(stop);
                 self.text.go_to(start);
-                return Ok(false);
+                return Ok(None);
             }
         };
         let bytes = self.text.between(start, value.end);
@@ -168,21 +292,26 @@ impl Run<'_, '_> {
             || memchr::memmem::find(bytes, b"\"Events\"").is_some();
         if doubtful {
             self.text.go_to(start);
-            return Ok(false);
+            return Ok(None);
         }
+        let one_line = memchr::memchr(b'\n', bytes).is_none();
         self.record(&value)?;
         self.text.release();
-        Ok(true)
+        Ok(Some(one_line))
     }
 
-    /// The elements of an array of records, behind its opening bracket. Elements that are no objects are no records.
-    fn list(&mut self) -> Step<()> {
+    /// The elements of an array of records, behind its opening bracket. Elements that are no objects are no records. In a `bare` array, one that
+    /// stands by itself, whole logs may stand too.
+    fn list(&mut self, bare: bool) -> Step<()> {
         if self.next_byte()? == Some(b']') {
             self.advance(1);
             return Ok(());
         }
         loop {
-            if self.next_byte()? == Some(b'{') {
+            let byte = self.next_byte()?;
+            if byte == Some(b'{') && bare {
+                self.object()?;
+            } else if byte == Some(b'{') {
                 self.text.hold();
                 let value = self.brackets()?;
                 self.record(&value)?;
@@ -331,6 +460,9 @@ impl Run<'_, '_> {
             let window = self.text.from(self.text.position());
             let white = window.iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r')).count();
             let byte = window.get(white).copied();
+            if let Some(at) = window.get(..white).and_then(|white| memchr::memrchr(b'\n', white)) {
+                self.lines.start = self.text.position() + at as u64 + 1;
+            }
             self.advance(white as u64);
             if byte.is_some() || !self.text.more()? {
                 return Ok(byte);

@@ -3,7 +3,7 @@
 //! The JSON of other records is never parsed: one pass over the text finds where each record ends, exactly, and a record whose text holds neither
 //! `sts.amazonaws.com` nor an escape that could hide it cannot be a call to STS.
 //!
-//! Containers are told apart by content: `{"Records":[...]}`, JSON lines or objects one after another, a bare array, the answer of
+//! Containers are told apart by content: `{"Records":[...]}`, JSON lines or objects one after another, an array of these, the answer of
 //! `aws cloudtrail lookup-events` (`Events[].CloudTrailEvent` as text) and EventBridge envelopes (`detail`); plain or gzip, of one member or several.
 
 mod candidate;
@@ -41,7 +41,8 @@ pub enum Kind {
     NetworkActivity,
     /// Aggregated events only.
     Aggregated,
-    /// No CloudTrail log: empty, not JSON from its first character, or JSON none of whose objects has the keys of a CloudTrail record.
+    /// No CloudTrail log: empty, not JSON from its first character, or JSON none of whose objects has the keys of a CloudTrail record. A file that
+    /// begins like a log all the same is [`Kind::Unknown`].
     NotALog,
     /// Could not be read as far as to tell: always comes with damage.
     Unknown,
@@ -58,7 +59,7 @@ pub struct Outcome {
     pub bytes_read: u64,
     /// Bytes of JSON text looked at; equals `bytes_read` for a plain file.
     pub bytes_inflated: u64,
-    /// Why reading ended before the file did; everything before that place counts. Always `None` where `kind` says that there was nothing to be read
+    /// Why reading ended before the file did, or left out lines of it; everything before that place counts, and what could be read after it. Always `None` where `kind` says that there was nothing to be read
     /// (neither [`Kind::CloudTrail`] nor [`Kind::Unknown`]).
     pub damage: Option<Damage>,
 }
@@ -115,7 +116,7 @@ impl Reader {
                 records: 0,
                 bytes_read: 0,
                 bytes_inflated: 0,
-                damage: Some(Damage { place: Place::default(), reason: Reason::Io(error) }),
+                damage: Some(Damage { place: Place::default(), reason: Reason::Io(error), skipped_lines: 0, end: None }),
             },
         }
     }

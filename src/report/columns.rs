@@ -196,7 +196,7 @@ pub const FIXES: Table = Table {
         column("after_percent", Decimal, "size after the fix, points of the limit"),
         column("after_low_percent", Decimal, "lower end of its range"),
         column("after_high_percent", Decimal, "upper end of its range"),
-        column("saved_bytes", Count, "packed bytes the fix saves"),
+        column("saved_bytes", Count, "bytes the fix saves: packed bytes, and padding of the token where minimumSessionTokenSize goes"),
         column("detail", Text, "the rewritten part or the steps to take"),
     ],
 };

@@ -146,7 +146,7 @@ fn one(text: &mut String, scan: &Scan, finding: &Finding, redact: bool, style: S
         _ => String::new(),
     };
     let status = style.paint(verdict.status, &format!("{:<8}", verdict.status.name()));
-    let _ = writeln!(text, "\n{status} {percent}  {:<20}  {date}", sparkline(&finding.days));
+    let _ = writeln!(text, "\n{}", format!("{status} {percent}  {:<20}  {date}", sparkline(&finding.days)).trim_end());
     let mut line = |mark: &str, words: &str| {
         let words = &tame(words);
         for (at, part) in wrapped(words, style.width.saturating_sub(2 + mark.chars().count())).iter().enumerate() {

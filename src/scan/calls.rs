@@ -100,9 +100,12 @@ pub struct Key([u8; 16]);
 impl Key {
     /// The key of the text `sharedEventID` or, without one, `eventID`; of the place when there is neither.
     pub fn new(shared_event_id: Option<&str>, event_id: Option<&str>, file: u32, record: u32) -> Key {
-        match shared_event_id.or(event_id) {
-            Some(text) => Key(uuid(text).unwrap_or_else(|| first_half(text.as_bytes()))),
-            None => {
+        let key = |text: &str| uuid(text).unwrap_or_else(|| first_half(text.as_bytes()));
+        match (shared_event_id, event_id) {
+            // Turned over, so that a shared id never meets an equal event id.
+            (Some(shared), _) => Key(key(shared).map(|byte| !byte)),
+            (None, Some(own)) => Key(key(own)),
+            (None, None) => {
                 let mut place = *b"place...........";
                 let (_, tail) = place.split_at_mut(8);
                 tail.copy_from_slice(&(u64::from(file) << 32 | u64::from(record)).to_le_bytes());
@@ -264,6 +267,7 @@ impl Call {
             || (!self.role.is_some() && other.role.is_some())
             || (self.session_token_bytes.is_none() && other.session_token_bytes.is_some())
             || (self.observed_percent.is_nan() && !other.observed_percent.is_nan())
+            || (self.regime != other.regime && other.regime == Some(Regime::SessionToken))
     }
 
     /// Fills what this copy lacks from `other`, a copy that gave way to it.
@@ -282,6 +286,10 @@ impl Call {
         self.session_token_bytes = self.session_token_bytes.or(other.session_token_bytes);
         if self.observed_percent.is_nan() {
             self.observed_percent = other.observed_percent;
+        }
+        // A copy without its response looks like one of the old regime.
+        if self.regime.is_some() && other.regime == Some(Regime::SessionToken) {
+            self.regime = other.regime;
         }
     }
 
@@ -431,10 +439,18 @@ impl Collector {
         let order = (0_u32..).zip(&shards).flat_map(|(at, shard)| (0..shard.len).map(move |index| Slot(index * SHARDS + at))).collect();
         let mut calls = Calls { shards, order, duplicates };
         calls.sort(names);
-        calls.merge_equal_event_ids(names);
-        calls.apply_addenda(names);
+        let moved = calls.merge_equal_event_ids(names);
+        calls.apply_addenda(&moved, names);
         calls
     }
+}
+
+/// The one that stands for all slots that `parents` joins with `slot`.
+fn root(parents: &FxHashMap<Slot, Slot>, mut slot: Slot) -> Slot {
+    while let Some(&parent) = parents.get(&slot) {
+        slot = parent;
+    }
+    slot
 }
 
 /// The kept calls of a scan, by event time, then event id.
@@ -477,32 +493,70 @@ impl Calls {
         self.order = order;
     }
 
-    /// Merges calls of one event id that had different keys: one copy lost its `sharedEventID` on the way. In order, they stand side by side.
-    fn merge_equal_event_ids(&mut self, names: &Names) {
-        let mut order: Vec<Slot> = Vec::with_capacity(self.order.len());
-        for slot in std::mem::take(&mut self.order) {
-            let same = order.last().copied().filter(|&before| match (self.at(before), self.at(slot)) {
-                (Some(a), Some(b)) => a.event_id == b.event_id && a.time == b.time && a.event_id != EventId::Text(Name::NONE),
-                _ => false,
-            });
-            let Some(before) = same else {
-                order.push(slot);
-                continue;
-            };
-            if let (Some(&a), Some(&b)) = (self.at(before), self.at(slot)) {
-                let mut copies = [a, b];
-                copies.sort_by(|a, b| a.precedence(b, names));
-                if let (Some(merged), Some(place)) = (Call::combine(&copies, names), self.at_mut(before)) {
-                    *place = merged;
-                }
-                self.duplicates += 1;
+    /// Merges calls of one event id that had different keys: one copy lost its `sharedEventID` on the way. Returns where those that fell away went.
+    fn merge_equal_event_ids(&mut self, names: &Names) -> FxHashMap<Slot, Slot> {
+        let mut pairs: Vec<(Slot, Slot)> = Vec::new();
+        // In order, equal event ids stand side by side.
+        for (&before, &slot) in self.order.iter().zip(self.order.iter().skip(1)) {
+            if let (Some(a), Some(b)) = (self.at(before), self.at(slot))
+                && a.event_id == b.event_id
+                && a.event_id != EventId::Text(Name::NONE)
+            {
+                pairs.push((before, slot));
             }
         }
-        self.order = order;
+        // An id that gave way to another one may stand elsewhere on its own.
+        let mut aliases: FxHashMap<EventId, Slot> = FxHashMap::default();
+        for (at, shard) in (0_u32..).zip(&self.shards) {
+            for &(id, index) in &shard.aliases {
+                let slot = Slot(index * SHARDS + at);
+                match aliases.insert(id, slot) {
+                    Some(other) if other != slot => pairs.push((other, slot)),
+                    _ => {}
+                }
+            }
+        }
+        if !aliases.is_empty() {
+            for &slot in &self.order {
+                if let Some(&other) = self.at(slot).and_then(|call| aliases.get(&call.event_id)).filter(|&&other| other != slot) {
+                    pairs.push((other, slot));
+                }
+            }
+        }
+        if pairs.is_empty() {
+            return FxHashMap::default();
+        }
+
+        let mut parents: FxHashMap<Slot, Slot> = FxHashMap::default();
+        for (a, b) in pairs {
+            let (a, b) = (root(&parents, a), root(&parents, b));
+            if a != b {
+                parents.insert(b, a);
+            }
+        }
+        let mut groups: FxHashMap<Slot, Vec<(Call, Slot)>> = FxHashMap::default();
+        for slot in parents.iter().flat_map(|(&a, &b)| [a, b]).collect::<FxHashSet<_>>() {
+            if let Some(&call) = self.at(slot) {
+                groups.entry(root(&parents, slot)).or_default().push((call, slot));
+            }
+        }
+        let mut gone: FxHashMap<Slot, Slot> = FxHashMap::default();
+        for mut copies in groups.into_values() {
+            copies.sort_by(|(a, _), (b, _)| a.precedence(b, names));
+            let calls: Vec<Call> = copies.iter().map(|(call, _)| *call).collect();
+            let Some(&(_, kept)) = copies.first() else { continue };
+            if let (Some(merged), Some(place)) = (Call::combine(&calls, names), self.at_mut(kept)) {
+                *place = merged;
+            }
+            gone.extend(copies.iter().skip(1).map(|&(_, slot)| (slot, kept)));
+        }
+        self.duplicates += gone.len() as u64;
+        self.order.retain(|slot| !gone.contains_key(slot));
+        gone
     }
 
     /// Lets each updating addendum take the place of the record it updates.
-    fn apply_addenda(&mut self, names: &Names) {
+    fn apply_addenda(&mut self, moved: &FxHashMap<Slot, Slot>, names: &Names) {
         /// What a chain of addenda goes back to.
         #[derive(Clone, Copy, PartialEq, Eq, Hash)]
         enum Root {
@@ -511,20 +565,19 @@ impl Calls {
             Missing(EventId),
         }
 
+        let stands = |slot: Slot| moved.get(&slot).copied().unwrap_or(slot);
         let mut targets: FxHashMap<Slot, EventId> = FxHashMap::default();
         for (at, shard) in (0_u32..).zip(&mut self.shards) {
-            targets.extend(std::mem::take(&mut shard.addenda).into_iter().map(|(original, index)| (Slot(index * SHARDS + at), original)));
+            let own = std::mem::take(&mut shard.addenda);
+            targets.extend(own.into_iter().map(|(original, index)| (stands(Slot(index * SHARDS + at)), original)));
         }
-        let standing: FxHashSet<Slot> = if targets.is_empty() { FxHashSet::default() } else { self.order.iter().copied().collect() };
-        targets.retain(|slot, _| standing.contains(slot));
         let mut originals: FxHashMap<EventId, Option<Slot>> = targets.values().map(|&original| (original, None)).collect();
         if !originals.is_empty() {
             for (at, shard) in (0_u32..).zip(&self.shards) {
                 let own = (0..shard.len).filter_map(|index| shard.get(index).map(|call| (call.event_id, index)));
                 for (id, index) in shard.aliases.iter().copied().chain(own) {
-                    let slot = Slot(index * SHARDS + at);
-                    if let Some(found) = originals.get_mut(&id).filter(|_| standing.contains(&slot)) {
-                        *found = Some(slot);
+                    if let Some(found) = originals.get_mut(&id) {
+                        *found = Some(stands(Slot(index * SHARDS + at)));
                     }
                 }
             }

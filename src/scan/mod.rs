@@ -49,7 +49,7 @@ impl Filter {
             && self.until.is_none_or(|until| call.time < until)
             && among(&self.regions, call.region.as_deref())
             && (!alone || among(&self.accounts, call.account_id.as_deref()))
-            && (self.matches_role(call.role_arn.as_deref()) || (!alone && call.role_arn.is_none()))
+            && (call.role_arn.is_none() || self.matches_role(call.role_arn.as_deref()))
     }
 
     fn matches_role(&self, role_arn: Option<&str>) -> bool {
@@ -388,48 +388,62 @@ impl Sightings {
     }
 }
 
-/// Gives each refusal the regime of the nearest granted call in time in the same region; of two equally near, the earlier.
+/// Which regime was in force when, by region, as granted calls show it.
+#[derive(Default)]
+struct Timelines(FxHashMap<Name, Vec<(i64, Regime)>>);
+
+impl Timelines {
+    /// Takes a granted call; in each region they come in order of time. Of a run of one regime only the ends are kept: inside it the nearest is of that regime.
+    fn push(&mut self, region: Name, time: i64, regime: Regime) {
+        let line = self.0.entry(region).or_default();
+        if let [.., before, last] = line.as_mut_slice()
+            && before.1 == regime
+            && last.1 == regime
+        {
+            last.0 = time;
+        } else {
+            line.push((time, regime));
+        }
+    }
+
+    /// The regime of the granted call nearest to `time` in `region`; of two equally near the earlier, of two in the same second the older regime.
+    fn nearest(&self, region: Name, time: i64) -> Option<Regime> {
+        let line = self.0.get(&region)?;
+        let (before, after) = line.split_at(line.partition_point(|&(at, _)| at <= time));
+        let at = |end: Option<&(i64, Regime)>, side: &[(i64, Regime)]| {
+            let at = end?.0;
+            Some((at, side.iter().filter(|one| one.0 == at).map(|one| one.1).min()?))
+        };
+        match (at(before.last(), before), at(after.first(), after)) {
+            (Some((before, regime)), Some((after, _))) if time - before <= after - time => Some(regime),
+            (_, Some((_, regime))) | (Some((_, regime)), None) => Some(regime),
+            (None, None) => None,
+        }
+    }
+}
+
+/// Gives each refusal the regime of the nearest granted call in time in the same region.
 fn assign_regimes(calls: &mut Calls, mut sightings: Sightings) {
-    /// The nearest granted call so far: how far away, and its regime.
-    type Nearest = Option<(i64, Regime)>;
-    sightings.0.sort_unstable_by_key(|&(_, time, regime)| (time, regime));
-    let mut refusals: Vec<(Slot, Nearest)> = Vec::new();
-    let mut last: FxHashMap<Name, (i64, Regime)> = FxHashMap::default();
-    let mut seen = sightings.0.iter().peekable();
+    sightings.0.sort_unstable_by_key(|&(_, time, _)| time);
+    let mut seen = sightings.0.into_iter().peekable();
+    let mut lines = Timelines::default();
+    let mut refusals: Vec<Slot> = Vec::new();
     for (slot, call) in calls.iter() {
-        while let Some(&(region, time, regime)) = seen.next_if(|(_, time, _)| *time <= call.time) {
-            last.insert(region, (time, regime));
-        }
         match (call.outcome, call.regime) {
             (Outcome::Granted, Some(regime)) => {
-                last.insert(call.region, (call.time, regime));
-            }
-            _ => refusals.push((slot, last.get(&call.region).map(|&(time, regime)| (call.time - time, regime)))),
-        }
-    }
-    let mut next: FxHashMap<Name, (i64, Regime)> = FxHashMap::default();
-    let mut seen = sightings.0.iter().rev().peekable();
-    let mut left = refusals.len();
-    for (_, call) in calls.iter().rev() {
-        while let Some(&(region, time, regime)) = seen.next_if(|(_, time, _)| *time >= call.time) {
-            next.insert(region, (time, regime));
-        }
-        match (call.outcome, call.regime) {
-            (Outcome::Granted, Some(regime)) => {
-                next.insert(call.region, (call.time, regime));
-            }
-            _ => {
-                left -= 1;
-                if let (Some((_, nearest)), Some(&(time, regime))) = (refusals.get_mut(left), next.get(&call.region)) {
-                    let away = time - call.time;
-                    if nearest.is_none_or(|(before, _)| away < before) {
-                        *nearest = Some((away, regime));
-                    }
+                while let Some((region, time, regime)) = seen.next_if(|&(_, time, _)| time <= call.time) {
+                    lines.push(region, time, regime);
                 }
+                lines.push(call.region, call.time, regime);
             }
+            _ => refusals.push(slot),
         }
     }
-    for (slot, nearest) in refusals {
-        calls.set_regime(slot, nearest.map(|(_, regime)| regime));
+    for (region, time, regime) in seen {
+        lines.push(region, time, regime);
+    }
+    for slot in refusals {
+        let regime = calls.get(slot).and_then(|call| lines.nearest(call.region, call.time));
+        calls.set_regime(slot, regime);
     }
 }

@@ -41,8 +41,8 @@ pub(super) fn caller<'a>(identity: &Identity<'a>, parameters: Option<&Parameters
     let known = |text: Option<Cow<'a, str>>, knowledge| text.filter(|text| !text.is_empty()).map(|text| (text, knowledge));
     let whole = |text: &Option<Cow<'a, str>>| known(text.clone(), Knowledge::Principal);
     let issuer = || {
-        let context: SessionContext<'a> = parts.read(identity.session_context)?;
-        known(parts.read::<Issuer<'a>>(context.session_issuer)?.arn, Knowledge::Principal)
+        let context: SessionContext<'a> = parts.object(identity.session_context)?;
+        known(parts.object::<Issuer<'a>>(context.session_issuer)?.arn, Knowledge::Principal)
     };
     let arn = || match identity.arn.as_ref().map(|arn| (arn, role_of_session(arn))) {
         Some((_, Some(role))) => known(Some(Cow::Owned(role)), Knowledge::RoleOfSession),
@@ -67,7 +67,7 @@ pub(super) fn caller<'a>(identity: &Identity<'a>, parameters: Option<&Parameters
             Some((Cow::Owned(format!("arn:aws:iam::{id}:root")), Knowledge::Principal))
         }),
         CallerKind::IdentityCenterUser => {
-            let user = || known(parts.read::<OnBehalfOf<'a>>(identity.on_behalf_of)?.user_id, Knowledge::Principal);
+            let user = || known(parts.object::<OnBehalfOf<'a>>(identity.on_behalf_of)?.user_id, Knowledge::Principal);
             user().or_else(arn).or_else(principal)
         }
     };

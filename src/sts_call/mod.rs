@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use chrono::DateTime;
 
 use crate::packing::{Operation, Regime, Request, Session};
-use shape::{Parts, Record, Tags};
+use shape::{Parts, Record};
 
 pub use caller::Knowledge;
 
@@ -141,12 +141,12 @@ fn call<'a>(record: &Record<'a>, parts: &Parts) -> Result<Option<StsCall<'a>>, C
     let Some(operation) = operation(record) else { return Ok(None) };
     let time = record.event_time.as_deref().and_then(|text| DateTime::parse_from_rfc3339(text).ok()).ok_or(CallError::Time)?.timestamp();
 
-    let parameters: Option<shape::Parameters<'a>> = parts.read(record.request_parameters);
-    let response: shape::Response<'a> = parts.read(record.response_elements).unwrap_or_default();
-    let identity: shape::Identity<'a> = parts.read(record.user_identity).unwrap_or_default();
-    let addendum: shape::Addendum<'a> = parts.read(record.addendum).unwrap_or_default();
+    let parameters: Option<shape::Parameters<'a>> = parts.object(record.request_parameters);
+    let response: shape::Response<'a> = parts.object(record.response_elements).unwrap_or_default();
+    let identity: shape::Identity<'a> = parts.object(record.user_identity).unwrap_or_default();
+    let addendum: shape::Addendum<'a> = parts.object(record.addendum).unwrap_or_default();
 
-    let error_code = record.error_code.clone().filter(|code| !code.is_empty());
+    let error_code = record.error_code.clone();
     let outcome = match error_code.as_deref() {
         None => Outcome::Granted,
         Some("PackedPolicyTooLargeException" | "PackedPolicyTooLarge") => Outcome::RefusedForSize,
@@ -163,16 +163,12 @@ fn call<'a>(record: &Record<'a>, parts: &Parts) -> Result<Option<StsCall<'a>>, C
         Outcome::RefusedOtherwise => (None, None),
     };
 
-    let credentials: shape::Credentials<'a> = parts.read(response.credentials).unwrap_or_default();
+    let credentials: shape::Credentials<'a> = parts.object(response.credentials).unwrap_or_default();
     let logged_token_bytes = credentials.session_token.as_deref().map(str::len).filter(|&bytes| bytes >= SHORTEST_TOKEN_BYTES);
     let session_token_bytes = token_size.or(logged_token_bytes.and_then(|bytes| u32::try_from(bytes).ok()));
 
     let assumes = matches!(operation, Operation::AssumeRole | Operation::AssumeRoleWithSaml | Operation::AssumeRoleWithWebIdentity);
-    let role_arn = parameters
-        .as_ref()
-        .and_then(|it| it.role_arn.clone())
-        .or_else(|| role_among(record, parts))
-        .filter(|arn| assumes && !arn.is_empty());
+    let role_arn = parameters.as_ref().and_then(|it| it.role_arn.clone()).or_else(|| role_among(record, parts)).filter(|_| assumes);
     let caller = caller::caller(&identity, parameters.as_ref(), parts);
     let session = Session {
         operation,
@@ -190,8 +186,8 @@ fn call<'a>(record: &Record<'a>, parts: &Parts) -> Result<Option<StsCall<'a>>, C
 
     Ok(Some(StsCall {
         time,
-        event_id: record.event_id.clone().filter(|id| !id.is_empty()),
-        shared_event_id: record.shared_event_id.clone().filter(|id| !id.is_empty()),
+        event_id: record.event_id.clone(),
+        shared_event_id: record.shared_event_id.clone(),
         // Only an addendum that updates replaces; one for late delivery is the record itself, come late.
         updates_event_id: (addendum.reason.as_deref() == Some("UPDATED_DATA")).then_some(addendum.original_event_id).flatten(),
         outcome,
@@ -213,7 +209,7 @@ fn call<'a>(record: &Record<'a>, parts: &Parts) -> Result<Option<StsCall<'a>>, C
 
 /// A refusal may log no parameters but still name the role among its resources.
 fn role_among<'a>(record: &Record<'a>, parts: &Parts) -> Option<Cow<'a, str>> {
-    let resources: Vec<shape::Resource<'a>> = parts.read(record.resources)?;
+    let resources: Vec<shape::Resource<'a>> = parts.objects(record.resources);
     resources.into_iter().filter_map(|one| one.arn).find(|arn| arn.starts_with("arn:") && arn.contains(":role/"))
 }
 
@@ -223,14 +219,14 @@ fn short_length(text: &str) -> u16 {
 
 fn request(parameters: shape::Parameters<'_>, parts: &Parts) -> Request {
     // SAML and web identity log the tags of the assertion as `principalTags`, the others log `tags`.
-    let mut tags = parts.read::<Tags>(parameters.tags).unwrap_or_default().0;
-    tags.extend(parts.read::<Tags>(parameters.principal_tags).unwrap_or_default().0);
-    let arns: Vec<shape::PolicyArn<'_>> = parts.read(parameters.policy_arns).unwrap_or_default();
+    let mut tags = parts.tags(parameters.tags);
+    tags.extend(parts.tags(parameters.principal_tags));
+    let arns: Vec<shape::PolicyArn<'_>> = parts.objects(parameters.policy_arns);
     Request {
         policy: parameters.policy.map(Cow::into_owned),
         policy_arns: arns.into_iter().filter_map(|one| one.arn.map(Cow::into_owned)).collect(),
         tags,
-        inherited_tags: parts.read::<Tags>(parameters.incoming_transitive_tags).unwrap_or_default().0,
+        inherited_tags: parts.tags(parameters.incoming_transitive_tags),
     }
 }
 

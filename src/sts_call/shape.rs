@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -9,8 +10,13 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// A text field: borrowed where the JSON has no escapes, absent where it holds no text.
+/// A text that is absent where it is empty: no name, id, ARN or policy is.
 fn text<'de: 'a, 'a, D: Deserializer<'de>>(from: D) -> Result<Option<Cow<'a, str>>, D::Error> {
+    Ok(sent(from)?.filter(|text| !text.is_empty()))
+}
+
+/// A text, also an empty one, as the value of a tag may be: borrowed where the JSON has no escapes, absent where the field holds no text.
+fn sent<'de: 'a, 'a, D: Deserializer<'de>>(from: D) -> Result<Option<Cow<'a, str>>, D::Error> {
     struct TextVisitor<'a>(PhantomData<&'a ()>);
 
     macro_rules! none {
@@ -65,21 +71,32 @@ pub(super) struct Parts {
 }
 
 impl Parts {
-    /// `raw` as `T`; None when absent, null, of another type or unreadable.
-    pub(super) fn read<'a, T: Deserialize<'a>>(&self, raw: Option<&'a RawValue>) -> Option<T> {
-        let raw = raw?.get();
-        if !raw.starts_with(['{', '[']) {
-            return None;
+    /// The object `raw` as `T`; None when absent, of another type or unreadable.
+    pub(super) fn object<'a, T: Deserialize<'a>>(&self, raw: Option<&'a RawValue>) -> Option<T> {
+        self.read(raw.filter(|raw| raw.get().starts_with('{')))
+    }
+
+    /// The objects in the list `raw`, each as `T`; none when absent, of another type or unreadable. Elements that are no objects are passed over.
+    pub(super) fn objects<'a, T: Deserialize<'a>>(&self, raw: Option<&'a RawValue>) -> Vec<T> {
+        let elements: Vec<&'a RawValue> = self.read(raw.filter(|raw| raw.get().starts_with('['))).unwrap_or_default();
+        elements.into_iter().filter_map(|element| self.object(Some(element))).collect()
+    }
+
+    /// Tags as a list of `{key, value}` in either order, or as an object; both stand in real records.
+    pub(super) fn tags(&self, raw: Option<&RawValue>) -> Vec<(String, String)> {
+        if raw.is_some_and(|raw| raw.get().starts_with('[')) {
+            let pairs: Vec<Pair<'_>> = self.objects(raw);
+            let tag = |pair: Pair<'_>| Some((pair.key?.into_owned(), pair.value.map(Cow::into_owned).unwrap_or_default()));
+            return pairs.into_iter().filter_map(tag).collect();
         }
-        match serde_json::from_str(raw) {
-            Ok(part) => Some(part),
-            Err(error) => {
-                // A list where an object belongs is another type; a key that stands twice or a broken escape is damage.
-                let other_type = error.is_data() && error.to_string().starts_with("invalid type");
-                self.failed.set(self.failed.get() || !other_type);
-                None
-            }
-        }
+        self.object::<TagObject>(raw).unwrap_or_default().0
+    }
+
+    fn read<'a, T: Deserialize<'a>>(&self, raw: Option<&'a RawValue>) -> Option<T> {
+        let part = serde_json::from_str(raw?.get());
+        // The type was looked at before: what is left is a key that stands twice, or a broken escape.
+        self.failed.set(self.failed.get() || part.is_err());
+        part.ok()
     }
 
     /// True when a part could not be read.
@@ -110,7 +127,11 @@ impl Number {
 impl<'de> Deserialize<'de> for Number {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let raw: &RawValue = Deserialize::deserialize(from)?;
-        Ok(Number(raw.get().trim_matches('"').parse().ok()))
+        if raw.get().starts_with('"') {
+            let text: Cow<'_, str> = serde_json::from_str(raw.get()).map_err(serde::de::Error::custom)?;
+            return Ok(Number(text.parse().ok()));
+        }
+        Ok(Number(raw.get().parse().ok()))
     }
 }
 
@@ -264,60 +285,46 @@ pub(super) struct PolicyArn<'a> {
     pub arn: Option<Cow<'a, str>>,
 }
 
-/// Tags as a list of `{key, value}` in either order, or as an object; both stand in real records.
-#[derive(Debug, Default, PartialEq)]
-pub(super) struct Tags(pub Vec<(String, String)>);
+/// A tag of a list.
+#[derive(Deserialize)]
+#[serde(bound(deserialize = "'de: 'a"))]
+struct Pair<'a> {
+    #[serde(default, deserialize_with = "sent")]
+    key: Option<Cow<'a, str>>,
+    #[serde(default, deserialize_with = "sent")]
+    value: Option<Cow<'a, str>>,
+}
 
-impl<'de> Deserialize<'de> for Tags {
+/// Tags as an object; of a key that stands twice the last counts.
+#[derive(Default)]
+struct TagObject(Vec<(String, String)>);
+
+impl<'de> Deserialize<'de> for TagObject {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         struct TagsVisitor;
 
-        #[derive(Deserialize)]
-        #[serde(bound(deserialize = "'de: 'a"))]
-        struct Pair<'a> {
-            #[serde(default, deserialize_with = "text")]
-            key: Option<Cow<'a, str>>,
-            #[serde(default, deserialize_with = "text")]
-            value: Option<Cow<'a, str>>,
-        }
-
-        /// A tag's value in an object.
-        struct Value(Option<String>);
+        /// A tag's value; anything but a text is an empty one.
+        struct Value(String);
 
         impl<'de> Deserialize<'de> for Value {
             fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-                text(from).map(|text| Value(text.map(Cow::into_owned)))
+                sent(from).map(|text| Value(text.map(Cow::into_owned).unwrap_or_default()))
             }
         }
 
         impl<'de> Visitor<'de> for TagsVisitor {
-            type Value = Tags;
+            type Value = TagObject;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("tags as a list or an object")
+                f.write_str("tags as an object")
             }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Tags, A::Error> {
-                let mut tags = Vec::new();
-                while let Some(element) = seq.next_element::<&'de RawValue>()? {
-                    // An element that is no object is no tag.
-                    if !element.get().starts_with('{') {
-                        continue;
-                    }
-                    let pair: Pair<'de> = serde_json::from_str(element.get()).map_err(serde::de::Error::custom)?;
-                    if let Some(key) = pair.key {
-                        tags.push((key.into_owned(), pair.value.map(Cow::into_owned).unwrap_or_default()));
-                    }
-                }
-                Ok(Tags(tags))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Tags, A::Error> {
-                let mut tags = Vec::new();
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<TagObject, A::Error> {
+                let mut tags = BTreeMap::new();
                 while let Some((key, Value(value))) = map.next_entry::<String, Value>()? {
-                    tags.push((key, value.unwrap_or_default()));
+                    tags.insert(key, value);
                 }
-                Ok(Tags(tags))
+                Ok(TagObject(tags.into_iter().collect()))
             }
         }
 

@@ -1,9 +1,10 @@
+use std::cmp::Ordering;
 use std::collections::{HashSet, VecDeque};
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Component, Path, PathBuf};
 
-use walkdir::WalkDir;
+use walkdir::{DirEntry, WalkDir};
 
 use super::{LogFile, TrailError};
 
@@ -35,7 +36,7 @@ impl Folder {
     }
 }
 
-/// What listing meets, in the order of the sources, each directory sorted by name.
+/// What listing meets: named files, then the matches of globs, then directories, each in the order of their text.
 #[derive(Debug)]
 pub enum Entry {
     /// A file to be told by its content.
@@ -87,6 +88,13 @@ pub fn list(sources: &[String]) -> Result<Listing, TrailError> {
     let mut found = VecDeque::with_capacity(sources.len());
     let mut several = sources.len() > 1;
     let mut named = HashSet::new();
+    // Named files first, so that they keep their names, then globs, then directories, each in the order of their text, as a walk goes: where two copies of a
+    // call tie the smaller location wins, whatever the order on the command line.
+    let mut sources: Vec<&String> = sources.iter().collect();
+    sources.sort_by_cached_key(|source| {
+        let path = Path::new(source);
+        (path.is_dir(), path.symlink_metadata().is_err(), source.as_str())
+    });
     for source in sources {
         if source == "-" {
             found.push_back(Source::Stdin);
@@ -183,7 +191,7 @@ struct Walk {
 
 impl Walk {
     fn new(root: PathBuf) -> Walk {
-        let entries = WalkDir::new(&root).follow_links(true).sort_by_file_name().into_iter();
+        let entries = WalkDir::new(&root).follow_links(true).sort_by(by_text).into_iter();
         let canonical_root = fs::canonicalize(&root).unwrap_or_else(|_| root.clone());
         Walk { root, canonical_root, entries, linked: Vec::new() }
     }
@@ -254,6 +262,18 @@ impl Walk {
     }
 }
 
+/// Orders the entries of a directory so that a walk meets all paths in the order of their text: a directory counts with the `/` that follows its name.
+fn by_text(a: &DirEntry, b: &DirEntry) -> Ordering {
+    let bytes = |entry: &DirEntry| {
+        let mut name = entry.file_name().as_encoded_bytes().to_vec();
+        if entry.file_type().is_dir() {
+            name.push(b'/');
+        }
+        name
+    };
+    bytes(a).cmp(&bytes(b))
+}
+
 /// Files by the hash of their canonical path: 16 bytes each, so that two files share one by a chance of 1 in 10^25 among millions.
 #[derive(Debug)]
 struct Seen {
@@ -322,7 +342,7 @@ mod tests {
         ]);
         assert_eq!(
             listed(root.path(), &[""]),
-            ["a/CloudTrail/x.json.gz", "-a/CloudTrail-Digest/x/d.json.gz", "b/1.json.gz", "b/2.json", "-c/CloudTrail-Insight/i.gz"]
+            ["-a/CloudTrail-Digest/x/d.json.gz", "a/CloudTrail/x.json.gz", "b/1.json.gz", "b/2.json", "-c/CloudTrail-Insight/i.gz"]
         );
         // Who names such a folder wants it looked at.
         assert_eq!(listed(root.path(), &["a/CloudTrail-Digest"]), ["a/CloudTrail-Digest/x/d.json.gz"]);
@@ -331,7 +351,7 @@ mod tests {
     #[test]
     fn a_file_reached_twice_is_listed_once_and_counts_as_named_if_it_is_anywhere() {
         let root = directory(&["a/1", "a/2", "b/3"]);
-        assert_eq!(listed(root.path(), &["a", "a/2", "a/../a/1", "b", "b/3"]), ["+a/1", "+a/2", "+b/3"]);
+        assert_eq!(listed(root.path(), &["a", "a/2", "a/../a/1", "b", "b/3"]), ["+a/../a/1", "+a/2", "+b/3"]);
         assert_eq!(listed(root.path(), &["a/*", "a"]), ["+a/1", "+a/2"]);
         assert_eq!(listed(root.path(), &["*"]), ["a/1", "a/2", "b/3"]);
         assert_eq!(listed(root.path(), &["**/[12]"]), ["+a/1", "+a/2"]);
@@ -375,6 +395,6 @@ mod tests {
         symlink(outside.path().join("o"), root.path().join("c")).unwrap();
         symlink(outside.path().join("o/p"), root.path().join("d")).unwrap();
         assert_eq!(listed(root.path(), &[""]), ["a/1", "!a/z", "b/2", "c/1", "c/p/2"]);
-        assert_eq!(listed(root.path(), &["a/one", "a/1"]), ["+a/one"]);
+        assert_eq!(listed(root.path(), &["a/one", "a/1"]), ["+a/1"]);
     }
 }

@@ -19,6 +19,7 @@ pub enum TrailError {
     Glob {
         /// The source as given.
         pattern: String,
+        /// What is wrong with it.
         #[source]
         source: glob::PatternError,
     },

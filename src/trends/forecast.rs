@@ -69,7 +69,7 @@ pub fn trend(days: &[Day], window_end_day: i32) -> Trend {
     let Some(last_day) = days.iter().rev().find(|day| day.p95_percent.is_some()).map(|day| day.day) else {
         return Trend::default();
     };
-    let recent: Vec<&Day> = days.iter().filter(|day| day.p95_percent.is_some() && last_day - day.day < FIT_DAYS).collect();
+    let recent: Vec<&Day> = days.iter().filter(|day| day.p95_percent.is_some() && last_day.saturating_sub(day.day) < FIT_DAYS).collect();
     let spots: Vec<Spot> = recent.iter().filter_map(|day| Some(Spot { day: f64::from(day.day), percent: day.p95_percent? })).collect();
     let unknown = Trend { last_day: Some(last_day), ..Trend::default() };
     if spots.len() < LEAST_SPOTS || span(&spots) < LEAST_SPAN_DAYS {
@@ -81,7 +81,7 @@ pub fn trend(days: &[Day], window_end_day: i32) -> Trend {
     let Course { line, start, is_step } = course;
     let fitted = recent.get(start..).unwrap_or_default();
     let since = fitted.first().map(|day| day.day);
-    let rise = line.slope * since.map_or(0.0, |since| f64::from(last_day - since));
+    let rise = line.slope * since.map_or(0.0, |since| f64::from(last_day.saturating_sub(since)));
     let matters = !is_step && is_significant(&line) && rise.abs() >= RISE_LEAST_PERCENT;
     let growing = matters && line.slope_low > 0.0;
     let mut trend = Trend {
@@ -98,7 +98,7 @@ pub fn trend(days: &[Day], window_end_day: i32) -> Trend {
             trend.driver = Some(part);
             trend.driver_slope_percent_per_day = Some(slope);
         }
-        if window_end_day - last_day <= SILENT_DAYS {
+        if window_end_day.saturating_sub(last_day) <= SILENT_DAYS {
             let [low, day, high] = crossing(&line);
             trend.limit_day = day_in_reach(day, window_end_day);
             trend.limit_day_low = trend.limit_day.and_then(|_| day_in_reach(low, window_end_day));
@@ -238,7 +238,7 @@ fn crossing(line: &Line) -> [f64; 3] {
 /// `day` rounded up to the first whole day, not before the end of the window; None beyond [`FORECAST_DAYS`].
 fn day_in_reach(day: f64, window_end_day: i32) -> Option<i32> {
     let ahead = (day - f64::from(window_end_day)).ceil().max(0.0);
-    (ahead <= f64::from(FORECAST_DAYS)).then(|| window_end_day + ahead as i32)
+    (ahead <= f64::from(FORECAST_DAYS)).then(|| window_end_day.saturating_add(ahead as i32))
 }
 
 /// The part that grew most over `days`, and its slope in points a day; None where none grew.

@@ -15,10 +15,14 @@ fn granted(day: i32, percent: f64) -> Point {
     call(day, Some(percent), Refusal::None)
 }
 
-fn assess(mut points: Vec<Point>) -> (Trend, Verdict) {
+fn assess(points: Vec<Point>) -> (Trend, Verdict) {
+    assess_at(points, END)
+}
+
+fn assess_at(mut points: Vec<Point>, window_end_day: i32) -> (Trend, Verdict) {
     let days = daily(&mut points);
-    let trend = trend(&days, END);
-    let verdict = judge(&points, &days, &trend, END);
+    let trend = trend(&days, window_end_day);
+    let verdict = judge(&points, &days, &trend, window_end_day);
     (trend, verdict)
 }
 
@@ -191,7 +195,7 @@ fn growth_that_was_fixed_or_turned_is_never_watched() {
 fn shrinking_is_told() {
     let (trend, verdict) = assess(course(90, |day| 60.0 - 0.4 * f64::from(day)));
     assert!(trend.shrinking);
-    assert!(verdict.reason.ends_with("shrinks 2.8 points a week since 15 July"), "{}", verdict.reason);
+    assert!(verdict.reason.ends_with("shrank 2.8 points a week since 15 July"), "{}", verdict.reason);
 }
 
 #[test]
@@ -210,14 +214,44 @@ fn a_date_beyond_a_year_is_not_told_but_the_series_is_watched() {
 }
 
 #[test]
-fn a_series_silent_for_long_has_no_date() {
-    let mut points = course(90, |day| 20.0 + 0.9 * f64::from(day));
-    for point in &mut points {
-        point.time -= 31 * SECONDS_PER_DAY;
+fn a_series_silent_for_more_than_thirty_days_has_no_date() {
+    // 70 % on its last day, so 100 % 50 days on.
+    let points = course(90, |day| 16.6 + 0.6 * f64::from(day));
+    let (trend, verdict) = assess_at(points.clone(), END + 30);
+    assert!((trend.limit_day.unwrap() - (END + 50)).abs() <= 2, "{trend:?}");
+    assert_eq!(verdict.status, Status::Warning);
+    for silent in [31, 60, 365, 3_650, 1_000_000, i32::MAX - END] {
+        let (trend, verdict) = assess_at(points.clone(), END + silent);
+        assert!(trend.growing && trend.driver.is_some());
+        assert_eq!((trend.limit_day, trend.limit_day_low, trend.limit_day_high), (None, None, None));
+        assert_eq!(verdict.status, Status::Watch);
     }
-    let (trend, verdict) = assess(points);
-    assert!(trend.growing && trend.limit_day.is_none());
-    assert!(verdict.reason.contains("silent since"), "{}", verdict.reason);
+    let reason = assess_at(points.clone(), END + 60).1.reason;
+    assert_eq!(reason, "tags grew 4.2 points a week from 15 July to 12 October; no size known after that");
+    let reason = assess_at(points, END + 365).1.reason;
+    assert_eq!(reason, "tags grew 4.2 points a week from 15 July 2026 to 12 October 2026; no size known after that");
+}
+
+#[test]
+fn days_to_the_limit_count_from_the_end_of_the_window() {
+    // 70 % on its last day and half a point a day: 100 % on the 60th day after it.
+    let points = course(90, |day| 25.5 + 0.5 * f64::from(day));
+    let (plain, verdict) = assess_at(points.clone(), END);
+    assert_eq!(verdict.status, Status::Watch);
+    let limit_day = plain.limit_day.unwrap();
+    assert!((limit_day - (END + 60)).abs() <= 2, "{plain:?}");
+    // The date stays; what it is worth changes with the days left until it.
+    let steep = course(90, |day| 5.0 + f64::from(day) * 0.9);
+    let far = assess_at(steep.clone(), END).0.limit_day.unwrap();
+    assert!((far - (END + 17)).abs() <= 2, "{}", far - END);
+    for (ahead, status) in [(0, Status::Critical), (7, Status::Critical), (8, Status::Warning)] {
+        let (trend, verdict) = assess_at(steep.clone(), far - ahead);
+        assert_eq!((trend.limit_day, verdict.status), (Some(far), status), "{ahead} days ahead");
+    }
+    for (end, status) in [(END, Status::Watch), (limit_day - 31, Status::Watch), (limit_day - 30, Status::Warning)] {
+        let (trend, verdict) = assess_at(points.clone(), end);
+        assert_eq!((trend.limit_day, verdict.status), (Some(limit_day), status), "{} days ahead", limit_day - end);
+    }
 }
 
 #[test]
@@ -256,9 +290,46 @@ fn levels_are_judged_at_75_and_90_percent() {
 
 #[test]
 fn a_reason_reads_like_a_sentence() {
-    let (_, verdict) = assess(course(72, |day| 52.0 + 0.45 * f64::from(day)));
-    let reason = &verdict.reason;
-    assert_eq!(reason, "tags grew 3.2 points a week since 2 August; crosses 100 % between 16 and 18 November; latest size 83.8 %");
+    let reason = |points: Vec<Point>, window_end_day: i32| assess_at(points, window_end_day).1.reason;
+    let grows = || course(72, |day| 52.0 + 0.45 * f64::from(day));
+    let moved = |mut points: Vec<Point>, part: Part, share: f32| {
+        for point in &mut points {
+            let whole = point.parts_percent[Part::Tags as usize];
+            point.parts_percent[Part::Tags as usize] = whole * (1.0 - share);
+            point.parts_percent[part as usize] = whole * share;
+        }
+        points
+    };
+    assert_eq!(
+        reason(grows(), END),
+        "tags grew 3.2 points a week since 2 August; crosses 100 % between 16 and 18 November; latest size 83.8 %"
+    );
+    assert_eq!(
+        reason(moved(grows(), Part::Other, 1.0), END),
+        "what the request does not explain grew 3.2 points a week since 2 August; crosses 100 % between 16 and 18 November; \
+         latest size 83.8 %"
+    );
+    assert_eq!(
+        reason(moved(grows(), Part::InheritedTags, 0.6), END),
+        "size grew 3.2 points a week, above all by inherited tags, since 2 August; crosses 100 % between 16 and 18 November; \
+         latest size 83.8 %"
+    );
+    assert_eq!(
+        reason(course(90, |day| 31.0 + 0.8 * f64::from(day)), END),
+        "tags grew 5.6 points a week since 15 July; has crossed 100 %; latest size 102.4 %"
+    );
+    // At 97 % on the last day, and 8 days later nobody has called since.
+    assert_eq!(
+        reason(course(90, |day| 25.6 + 0.8 * f64::from(day)), END + 8),
+        "tags grew 5.6 points a week since 15 July; crosses 100 % about now; latest size 97.0 %"
+    );
+    assert_eq!(
+        reason(course(90, |day| 20.0 + 0.25 * f64::from(day)), END),
+        "tags grew 1.8 points a week since 15 July; crosses 100 % between 27 May and 2 June 2027"
+    );
+    let mut refused = course(90, |_| 40.0);
+    refused.push(call(END - 1, None, Refusal::Size));
+    assert_eq!(reason(refused, END), "refused for size once on 11 October, 1 day with granted calls since");
 }
 
 #[test]

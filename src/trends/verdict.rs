@@ -89,7 +89,7 @@ impl Refusals {
 
 fn status(refusals: Option<&Refusals>, latest_percent: Option<f64>, trend: &Trend, window_end_day: i32) -> Status {
     let at_least = |limit: f64| latest_percent.is_some_and(|latest| latest >= limit);
-    let within = |days: i32| trend.limit_day.is_some_and(|day| day - window_end_day <= days);
+    let within = |days: i32| trend.limit_day.is_some_and(|day| day.saturating_sub(window_end_day) <= days);
     if refusals.is_some_and(|refusals| !refusals.healed()) {
         Status::Failing
     } else if at_least(CRITICAL_PERCENT) || within(CRITICAL_DAYS) {
@@ -123,7 +123,7 @@ fn reason(status: Status, refusals: Option<&Refusals>, latest_percent: Option<f6
         };
         format!("refused for size {times} {when}{healing}")
     });
-    let movement = movement(trend, window_end_day);
+    let movement = movement(trend, latest_percent, window_end_day);
     match (status, refused) {
         (Status::Failing, Some(refused)) if trend.growing => format!("{refused}; {movement}"),
         (Status::Failing, Some(refused)) => refused,
@@ -135,30 +135,39 @@ fn reason(status: Status, refusals: Option<&Refusals>, latest_percent: Option<f6
 }
 
 /// What the trend says, in words.
-fn movement(trend: &Trend, window_end_day: i32) -> String {
+fn movement(trend: &Trend, latest_percent: Option<f64>, window_end_day: i32) -> String {
     let (Some(slope), Some(since)) = (trend.slope_percent_per_day, trend.since) else {
         return "too few days for a trend".to_owned();
     };
     if trend.shrinking {
-        return format!("shrinks {} since {}", weekly(-slope), date(since, window_end_day));
+        return format!("shrank {} since {}", weekly(-slope), date(since, window_end_day));
     }
     if !trend.growing {
         return "no growth".to_owned();
     }
     // A driver that explains most of the growth is told with its own figure, so that the sentence is true of it.
     let grew = match (trend.driver, trend.driver_slope_percent_per_day) {
-        (Some(part), Some(own)) if own >= 0.7 * slope && own <= 1.3 * slope => format!("{} grew {}", noun(part), weekly(own)),
-        (Some(part), _) => format!("size grew {}, {} most", weekly(slope), noun(part)),
+        (Some(part), Some(own)) if own >= 0.7 * slope && own <= 1.3 * slope => {
+            format!("{} grew {}", noun(part), weekly(own))
+        }
+        (Some(part), _) => format!("size grew {}, above all by {},", weekly(slope), noun(part)),
         (None, _) => format!("size grew {}", weekly(slope)),
     };
     let crosses = match (trend.limit_day, trend.limit_day_low, trend.limit_day_high) {
-        (None, ..) if trend.last_day.is_some_and(|last| window_end_day - last > super::SILENT_DAYS) => {
-            return format!("{grew} from {} to {}, silent since", date(since, window_end_day), last_date(trend, window_end_day));
+        (None, ..) if trend.last_day.is_some_and(|last| window_end_day.saturating_sub(last) > super::SILENT_DAYS) => {
+            let last = last_date(trend, window_end_day);
+            return format!("{grew} from {} to {last}; no size known after that", date(since, window_end_day));
         }
         (None, ..) => "100 % is more than a year away".to_owned(),
-        (Some(day), ..) if day <= window_end_day => "is at 100 % now".to_owned(),
-        (Some(_), Some(low), Some(high)) if low < high => format!("crosses 100 % between {}", dates(low, high, window_end_day)),
-        (Some(_), Some(low), None) => format!("crosses 100 % on {} or later", date(low, window_end_day)),
+        (Some(day), ..) if day <= window_end_day && latest_percent.is_some_and(|latest| latest >= 100.0) => "has crossed 100 %".to_owned(),
+        // The last calls are not there yet, but the line is by the end of the window.
+        (Some(day), ..) if day <= window_end_day => "crosses 100 % about now".to_owned(),
+        (Some(_), Some(low), Some(high)) if low < high => {
+            format!("crosses 100 % between {}", dates(low, high, window_end_day))
+        }
+        (Some(_), Some(low), None) => {
+            format!("crosses 100 % on {} or later", date(low, window_end_day))
+        }
         (Some(day), ..) => format!("crosses 100 % on {}", date(day, window_end_day)),
     };
     format!("{grew} since {}; {crosses}", date(since, window_end_day))
@@ -170,7 +179,7 @@ fn noun(part: Part) -> &'static str {
         Part::PolicyArns => "policy ARNs",
         Part::Tags => "tags",
         Part::InheritedTags => "inherited tags",
-        Part::Other => "the rest of the token",
+        Part::Other => "what the request does not explain",
     }
 }
 
@@ -186,23 +195,24 @@ fn last_date(trend: &Trend, window_end_day: i32) -> String {
 
 /// `2 August`, with the year where it is not that of the end of the window.
 fn date(day: i32, window_end_day: i32) -> String {
-    let (Some(civil), Some(end)) = (civil(day), civil(window_end_day)) else {
+    let Some(date) = civil(day) else {
         return format!("day {day}");
     };
-    if civil.year() == end.year() {
-        format!("{} {}", civil.day(), month(civil))
+    if civil(window_end_day).is_some_and(|end| end.year() == date.year()) {
+        format!("{} {}", date.day(), month(date))
     } else {
-        format!("{} {} {}", civil.day(), month(civil), civil.year())
+        format!("{} {} {}", date.day(), month(date), date.year())
     }
 }
 
-/// `9 and 20 November`, `28 October and 3 November`.
+/// `9 and 20 November`, `28 October and 3 November`, `27 May and 2 June 2027`.
 fn dates(low: i32, high: i32, window_end_day: i32) -> String {
+    let later = date(high, window_end_day);
     match (civil(low), civil(high)) {
-        (Some(one), Some(other)) if (one.year(), one.month()) == (other.year(), other.month()) => {
-            format!("{} and {}", one.day(), date(high, window_end_day))
-        }
-        _ => format!("{} and {}", date(low, window_end_day), date(high, window_end_day)),
+        (Some(one), Some(other)) if one.year() != other.year() => format!("{} and {later}", date(low, window_end_day)),
+        (Some(one), Some(other)) if one.month() != other.month() => format!("{} {} and {later}", one.day(), month(one)),
+        (Some(one), Some(_)) => format!("{} and {later}", one.day()),
+        _ => format!("{} and {later}", date(low, window_end_day)),
     }
 }
 

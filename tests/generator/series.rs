@@ -1,11 +1,8 @@
 //! One series of calls with known truth, as the trends see it.
 
-use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
-use packtrail::trends::{
-    CRITICAL_DAYS, CRITICAL_PERCENT, FORECAST_DAYS, Part, Point, Refusal, Status, WARNING_DAYS, WARNING_PERCENT, percentile,
-};
+use packtrail::trends::{Part, Point, Refusal, Status};
 
 use super::Rng;
 
@@ -17,6 +14,13 @@ pub const WINDOW_END_DAY: i32 = 20_738;
 pub const NOISE_PERCENT: f64 = 2.0;
 /// From the lowest to the highest weekday, points.
 pub const WEEKDAY_SWING_PERCENT: f64 = 5.0;
+/// A true latest size nearer than this to 75 or 90 % has no certain status, points: about two standard errors of a 95th percentile of
+/// 140 calls that scatter on their own, a little more than one where days share noise. `trend_truth` measures both, and what happens
+/// nearer than this.
+pub const LEVEL_MARGIN_PERCENT: f64 = 1.0;
+/// The size of a spike that does not fail, and of one that could not have been granted.
+const SPIKE_PERCENT: f64 = 95.0;
+const IMPOSSIBLE_PERCENT: f64 = 300.0;
 
 /// How a series moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -29,6 +33,12 @@ pub enum Archetype {
     Seasonal,
     Shrinking,
     Spike,
+    /// One call of the last 7 days is of 95 %, or of 300 % and denied for another reason.
+    SpikyCall,
+    /// The same of all calls of one day of the last 7: the latest size is that of the spike.
+    SpikyDay,
+    /// One call of the last 7 days is refused for its size.
+    RefusedCall,
     SingleCall,
     FailingNow,
     FailedThenFixed,
@@ -41,7 +51,7 @@ pub enum Archetype {
 }
 
 impl Archetype {
-    pub const ALL: [Archetype; 13] = [
+    pub const ALL: [Archetype; 16] = [
         Archetype::Flat,
         Archetype::HighFlat,
         Archetype::Linear,
@@ -49,6 +59,9 @@ impl Archetype {
         Archetype::Seasonal,
         Archetype::Shrinking,
         Archetype::Spike,
+        Archetype::SpikyCall,
+        Archetype::SpikyDay,
+        Archetype::RefusedCall,
         Archetype::SingleCall,
         Archetype::FailingNow,
         Archetype::FailedThenFixed,
@@ -66,6 +79,9 @@ impl Archetype {
             Archetype::Seasonal => "seasonal",
             Archetype::Shrinking => "shrinking",
             Archetype::Spike => "spike",
+            Archetype::SpikyCall => "spike of one call last week",
+            Archetype::SpikyDay => "spike of one day last week",
+            Archetype::RefusedCall => "one call refused last week",
             Archetype::SingleCall => "single call",
             Archetype::FailingNow => "failing now",
             Archetype::FailedThenFixed => "failed then fixed",
@@ -76,28 +92,33 @@ impl Archetype {
     }
 }
 
-/// How the calls of a series scatter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Noise {
-    /// Each call on its own, deviation [`NOISE_PERCENT`].
-    Independent,
-    /// The same in sum, but a third of the variance is shared by the calls of a day, and half of that share lives on the next day.
-    Serial,
+/// How the calls of a series scatter: each on its own, and all of a day together. Deviations, points.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Noise {
+    of_calls: f64,
+    /// Of the first day's share.
+    of_days: f64,
+    /// How much of a day's share lives on the next day, and the deviation of what joins it.
+    carried: f64,
+    joins: f64,
 }
 
 impl Noise {
-    fn of_calls(self) -> f64 {
-        match self {
-            Noise::Independent => NOISE_PERCENT,
-            Noise::Serial => NOISE_PERCENT * (2.0f64 / 3.0).sqrt(),
-        }
+    /// Each call on its own, deviation [`NOISE_PERCENT`].
+    pub const INDEPENDENT: Noise = Noise { of_calls: NOISE_PERCENT, of_days: 0.0, carried: 0.0, joins: 0.0 };
+    /// A random walk of 0.3 points a day below calls that scatter on their own.
+    pub const WALK: Noise = Noise { of_calls: NOISE_PERCENT, of_days: 0.0, carried: 1.0, joins: 0.3 };
+
+    /// The same deviation in sum, but the calls of a day share `shared` of the variance, and `carried` of that share lives on the next
+    /// day.
+    pub fn serial(shared: f64, carried: f64) -> Noise {
+        let of_days = NOISE_PERCENT * shared.sqrt();
+        Noise { of_calls: NOISE_PERCENT * (1.0 - shared).sqrt(), of_days, carried, joins: of_days * (1.0 - carried * carried).sqrt() }
     }
 
-    fn of_days(self) -> f64 {
-        match self {
-            Noise::Independent => 0.0,
-            Noise::Serial => NOISE_PERCENT * (1.0f64 / 3.0).sqrt(),
-        }
+    /// Deviation of a call about its course.
+    fn in_sum(self) -> f64 {
+        self.of_calls.hypot(self.of_days)
     }
 }
 
@@ -108,8 +129,10 @@ pub struct Truth {
     /// What the sizes alone call for: the status without trend and refusals.
     pub level_status: Status,
     pub growing: bool,
+    /// The 95th percentile of the sizes that the last 7 days draw from, points.
+    pub latest_percent: f64,
     /// First day on which the noise-free daily 95th percentile, averaged over the week around it, is at 100 %; None when it is not
-    /// within [`FORECAST_DAYS`].
+    /// within 365 days.
     pub limit_day: Option<i32>,
     pub driver: Option<Part>,
     /// Of a growing series, points a day.
@@ -150,47 +173,64 @@ impl Course {
     }
 }
 
-/// One series of `archetype` that grows, if it grows, by `part`.
+/// One series of `archetype` that grows, if it grows, by `part`. Its status is certain: see [`LEVEL_MARGIN_PERCENT`].
 pub fn series(archetype: Archetype, part: Part, noise: Noise, seed: u64) -> Series {
     let mut rng = Rng::new(seed.wrapping_mul(1_000_003) ^ ((archetype as u64) << 40) ^ ((part as u64) << 50));
+    drawn(archetype, part, noise, &mut rng, |distance| distance >= LEVEL_MARGIN_PERCENT)
+}
+
+/// A high but flat series whose latest size is nearer than [`LEVEL_MARGIN_PERCENT`] to 75 or 90 %.
+pub fn series_near_a_border(noise: Noise, seed: u64) -> Series {
+    drawn(Archetype::HighFlat, Part::Policy, noise, &mut Rng::new(seed << 32), |distance| distance < LEVEL_MARGIN_PERCENT)
+}
+
+/// The first draw whose latest size stands right to the nearer of 75 and 90 %, and that is what its archetype says.
+fn drawn(archetype: Archetype, part: Part, noise: Noise, rng: &mut Rng, stands: impl Fn(f64) -> bool) -> Series {
     loop {
-        if let Some(series) = attempt(archetype, part, noise, &mut rng) {
+        if let Some(series) = attempt(archetype, part, noise, rng, &stands) {
             return series;
         }
     }
 }
 
-/// A series whose truth is not within a hair of another; None when the draw is.
-fn attempt(archetype: Archetype, part: Part, noise: Noise, rng: &mut Rng) -> Option<Series> {
+fn attempt(archetype: Archetype, part: Part, noise: Noise, rng: &mut Rng, stands: impl Fn(f64) -> bool) -> Option<Series> {
     let weekdays = weekdays(archetype, rng);
     let top = top_of_calls(noise);
     let course = course(archetype, top, rng);
     let last = DAYS - 1;
     let growing = matches!(archetype, Archetype::Linear | Archetype::Step | Archetype::LateStart | Archetype::FailingNow);
-    let limit_day = (1..=FORECAST_DAYS).find(|ahead| growing && course.week(last + ahead) + top >= 100.0);
-    let latest = latest_of(&course, &weekdays, noise);
-    if archetype != Archetype::FailingNow && [WARNING_PERCENT, CRITICAL_PERCENT].iter().any(|limit| (latest - limit).abs() < 2.5) {
+    let limit_day = (1..=365).find(|ahead| growing && course.week(last + ahead) + top >= 100.0);
+    let latest = match archetype {
+        Archetype::SpikyDay => SPIKE_PERCENT,
+        _ => latest_of(&course, &weekdays, noise),
+    };
+    if archetype != Archetype::FailingNow && !stands((latest - 75.0).abs().min((latest - 90.0).abs())) {
         return None;
     }
-    if limit_day.is_some_and(|ahead| [CRITICAL_DAYS, WARNING_DAYS].iter().any(|border| (ahead - border).abs() < 3)) {
+    if limit_day.is_some_and(|ahead| (ahead - 7).abs() < 3 || (ahead - 30).abs() < 3) {
         return None;
     }
     let level_status = match latest {
         _ if archetype == Archetype::SingleCall => Status::Ok,
-        latest if latest >= CRITICAL_PERCENT => Status::Critical,
-        latest if latest >= WARNING_PERCENT => Status::Warning,
+        latest if latest >= 90.0 => Status::Critical,
+        latest if latest >= 75.0 => Status::Warning,
         _ => Status::Ok,
     };
     let by_date = match limit_day {
-        Some(ahead) if ahead <= CRITICAL_DAYS => Status::Critical,
-        Some(ahead) if ahead <= WARNING_DAYS => Status::Warning,
+        Some(..=7) => Status::Critical,
+        Some(..=30) => Status::Warning,
         _ if growing => Status::Watch,
         _ => Status::Ok,
     };
     let points = points(archetype, part, noise, &course, &weekdays, rng);
+    // Every day but a single call's has granted calls, so 7 days after a refusal have them when 7 days are left.
+    let refused = points.iter().rev().find(|point| point.refusal == Refusal::Size).map(|point| point.time.div_euclid(86_400));
+    let failing = refused.is_some_and(|day| i64::from(WINDOW_END_DAY) - day < 7);
     // Near the limit noise alone makes calls fail: such a draw is another archetype's.
-    let failing = fails(&points);
-    if failing != (archetype == Archetype::FailingNow) {
+    if failing != matches!(archetype, Archetype::FailingNow | Archetype::RefusedCall) {
+        return None;
+    }
+    if archetype == Archetype::FailedThenFixed && refused.is_none() {
         return None;
     }
     let status = if failing { Status::Failing } else { level_status.min(by_date) };
@@ -198,6 +238,7 @@ fn attempt(archetype: Archetype, part: Part, noise: Noise, rng: &mut Rng) -> Opt
         status,
         level_status,
         growing,
+        latest_percent: latest,
         limit_day: limit_day.map(|ahead| WINDOW_END_DAY + ahead),
         driver: growing.then_some(part),
         slope_percent_per_day: if growing { course.slope } else { 0.0 },
@@ -205,23 +246,17 @@ fn attempt(archetype: Archetype, part: Part, noise: Noise, rng: &mut Rng) -> Opt
     Some(Series { archetype, points, truth })
 }
 
-/// True when a call was refused for size and 7 days with granted calls have not passed since.
-fn fails(points: &[Point]) -> bool {
-    let date = |point: &Point| point.time.div_euclid(86_400);
-    let refused = points.iter().filter(|point| point.refusal == Refusal::Size).map(date).max();
-    refused.is_some_and(|last| {
-        let granted = points.iter().filter(|point| point.refusal == Refusal::None).map(date).filter(|day| *day > last);
-        granted.collect::<BTreeSet<i64>>().len() < 7
-    })
-}
-
 fn course(archetype: Archetype, top: f64, rng: &mut Rng) -> Course {
     let last = f64::from(DAYS - 1);
     let flat = Course { start: 0.0, slope: 0.0, from: 0.0, to: f64::INFINITY, stair: 0.0, jump: (f64::INFINITY, 0.0) };
     match archetype {
-        Archetype::Flat | Archetype::Seasonal | Archetype::Spike | Archetype::SingleCall => {
-            Course { start: rng.between(10.0, 64.0), ..flat }
-        }
+        Archetype::Flat
+        | Archetype::Seasonal
+        | Archetype::Spike
+        | Archetype::SpikyCall
+        | Archetype::SpikyDay
+        | Archetype::RefusedCall
+        | Archetype::SingleCall => Course { start: rng.between(10.0, 64.0), ..flat },
         Archetype::HighFlat => Course { start: rng.between(72.0, 95.0), ..flat },
         Archetype::Shrinking => {
             let slope = rng.between(0.1, 0.6);
@@ -281,43 +316,57 @@ fn calls_of_day(rng: &mut Rng) -> i64 {
 /// What the 95th percentile of a day adds to its level, on average.
 fn top_of_calls(noise: Noise) -> f64 {
     static TOP: OnceLock<f64> = OnceLock::new();
-    noise.of_calls() * TOP.get_or_init(top_of_normals)
+    noise.of_calls * TOP.get_or_init(top_of_normals)
 }
 
 fn top_of_normals() -> f64 {
     let mut rng = Rng::new(95);
     let draws = 4_000;
-    let sum: f64 = (0..draws)
-        .map(|_| {
-            let mut calls: Vec<f64> = (0..calls_of_day(&mut rng)).map(|_| rng.normal()).collect();
-            percentile(&mut calls, 95).unwrap()
-        })
-        .sum();
+    let sum: f64 = (0..draws).map(|_| nearest_rank((0..calls_of_day(&mut rng)).map(|_| rng.normal()).collect(), 95).unwrap()).sum();
     sum / f64::from(draws)
 }
 
-/// The latest size that the course leads one to expect.
+/// The smallest of `values` that at least `percent` of 100 of them do not exceed: the definition, word by word.
+pub fn nearest_rank(mut values: Vec<f64>, percent: usize) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    let reaches = |(index, _): &(usize, &f64)| 100 * (index + 1) >= percent * values.len();
+    values.iter().enumerate().find(reaches).map(|(_, value)| *value)
+}
+
+/// The 95th percentile of what the calls of the last 7 days are drawn from, by bisection.
 fn latest_of(course: &Course, weekdays: &[f64; 7], noise: Noise) -> f64 {
-    let mut rng = Rng::new(7);
-    let mut calls: Vec<f64> = (0..1_400)
-        .map(|call| {
-            let ago = call % 7;
-            let level = course.level(f64::from(DAYS - 1 - ago)) + weekdays[(WINDOW_END_DAY - ago).rem_euclid(7) as usize];
-            level + rng.normal() * noise.of_calls() + rng.normal() * noise.of_days()
-        })
-        .collect();
-    percentile(&mut calls, 95).unwrap()
+    let level = |ago: i32| course.level(f64::from(DAYS - 1 - ago)) + weekdays[(WINDOW_END_DAY - ago).rem_euclid(7) as usize];
+    let below = |percent: f64| (0..7).map(|ago| normal_below((percent - level(ago)) / noise.in_sum())).sum::<f64>() / 7.0;
+    let (mut low, mut high) = (-100.0, 300.0);
+    for _ in 0..50 {
+        let middle = (low + high) / 2.0;
+        if below(middle) < 0.95 { low = middle } else { high = middle }
+    }
+    high
+}
+
+/// How often a normal deviate is below `x`: Abramowitz & Stegun 26.2.17, right to 7 digits.
+fn normal_below(x: f64) -> f64 {
+    const TERMS: [f64; 5] = [0.319_381_530, -0.356_563_782, 1.781_477_937, -1.821_255_978, 1.330_274_429];
+    let t = 1.0 / (1.0 + 0.231_641_9 * x.abs());
+    let density = (-x * x / 2.0).exp() / std::f64::consts::TAU.sqrt();
+    let above = density * TERMS.iter().rev().fold(0.0, |sum, term| (sum + term) * t);
+    if x < 0.0 { above } else { 1.0 - above }
 }
 
 fn points(archetype: Archetype, part: Part, noise: Noise, course: &Course, weekdays: &[f64; 7], rng: &mut Rng) -> Vec<Point> {
     let mut points = Vec::new();
-    let mut of_day = rng.normal() * noise.of_days();
+    let mut of_day = rng.normal() * noise.of_days;
     let spike_days: Vec<i32> = (0..rng.whole(1, 3)).map(|_| rng.whole(0, i64::from(DAYS) - 9) as i32).collect();
     let single = rng.whole(0, i64::from(DAYS) - 1) as i32;
-    let fixed = f64::from(DAYS) + course.start;
-    let fixed = 0.3 * (fixed - f64::from(DAYS)).clamp(0.0, 40.0);
+    let fixed = 0.3 * course.start.clamp(0.0, 40.0);
+    let recent_day = rng.whole(i64::from(DAYS) - 7, i64::from(DAYS) - 1) as i32;
+    let recent_percent = match archetype {
+        Archetype::RefusedCall => rng.between(101.0, 300.0),
+        _ => *rng.pick(&[SPIKE_PERCENT, IMPOSSIBLE_PERCENT]),
+    };
     for day in 0..DAYS {
-        of_day = 0.5 * of_day + 0.75f64.sqrt() * rng.normal() * noise.of_days();
+        of_day = noise.carried * of_day + noise.joins * rng.normal();
         let date = WINDOW_END_DAY - (DAYS - 1) + day;
         let calls = match archetype {
             Archetype::SingleCall => i64::from(day == single),
@@ -330,11 +379,26 @@ fn points(archetype: Archetype, part: Part, noise: Noise, course: &Course, weekd
         times.sort_unstable();
         for (call, second) in times.into_iter().enumerate() {
             let weekday = weekdays[date.rem_euclid(7) as usize];
-            let scatter = rng.normal() * noise.of_calls() + of_day;
-            let spike = if whole_day || call == 0 { spike } else { 0.0 };
+            let scatter = rng.normal() * noise.of_calls + of_day;
             let level = course.level(f64::from(day));
+            let is_recent_spike = day == recent_day
+                && match archetype {
+                    Archetype::SpikyCall | Archetype::RefusedCall => call == 0,
+                    Archetype::SpikyDay => true,
+                    _ => false,
+                };
+            let spike = match is_recent_spike {
+                true => recent_percent - (level + weekday + scatter),
+                false if whole_day || call == 0 => spike,
+                false => 0.0,
+            };
             let percent = (level + weekday + scatter + spike).max(1.0);
-            let refused = percent > 100.0;
+            let refusal = match percent > 100.0 {
+                true if is_recent_spike && archetype != Archetype::RefusedCall => Refusal::Other,
+                true => Refusal::Size,
+                false => Refusal::None,
+            };
+            let refused = refusal != Refusal::None;
             // What does not grow is shared out unevenly, and what scatters lies in other parts than what grows too.
             let mut parts_percent = [0.0f32; 5];
             parts_percent[Part::Other as usize] = (fixed + 0.5 * scatter) as f32;
@@ -342,11 +406,11 @@ fn points(archetype: Archetype, part: Part, noise: Noise, course: &Course, weekd
             let rest = percent - parts_percent.iter().map(|part| f64::from(*part)).sum::<f64>();
             parts_percent[part as usize] += rest as f32;
             // One refusal in four is of the kind that tells no percentage.
-            let untold = refused && rng.chance(25.0);
+            let untold = refusal == Refusal::Size && rng.chance(25.0);
             points.push(Point {
                 time: i64::from(date) * 86_400 + second,
                 percent: (!untold).then_some(percent),
-                refusal: if refused { Refusal::Size } else { Refusal::None },
+                refusal,
                 token_bytes: (!refused).then_some((percent * 40.96) as u32),
                 packed_bytes: Some((percent * 4.6) as u32),
                 parts_percent,
