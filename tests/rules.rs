@@ -1095,6 +1095,18 @@ fn a_call_with_a_part_that_cannot_be_read_is_kept_and_its_file_named() {
 }
 
 #[test]
+fn a_copy_without_response_shows_no_regime_where_another_copy_has_it_whatever_the_filter() {
+    let bare = Event::assume_role(OTHER_ROLE).id("a").shared("s1").with(|record| record["responseElements"] = Value::Null);
+    let whole = Event::assume_role(OTHER_ROLE).id("b").shared("s1").account(AWAY).granted_new(1024);
+    let refused = Event::assume_role(ROLE).id("refused").at("2026-09-20T10:03:00Z").refused_at(118);
+    let trail = [bare, whole, refused];
+    assert_cells(analyze(&trail).event("refused"), json!({ "regime": "session-token" }));
+    for filter in [roles("*role/etl"), since("2026-09-20T10:01:00Z"), accounts(HOME)] {
+        assert_cells(analyze_only(&trail, &filter).event("refused"), json!({ "regime": "session-token" }));
+    }
+}
+
+#[test]
 fn since_is_included_and_until_is_not() {
     let trail = [
         Event::assume_role(ROLE).id("a").at("2026-09-20T09:59:59Z"),

@@ -314,7 +314,9 @@ impl Shared<'_> {
                 }
                 if !self.filter.may_keep(&call) {
                     coverage.filtered += 1;
-                    if let (Outcome::Granted, Some(regime)) = (call.outcome, call.regime) {
+                    // Another copy may show the new regime where one without its response looks like the old.
+                    let sure = call.answered || call.shared_event_id.is_none();
+                    if let (true, Outcome::Granted, Some(regime)) = (sure, call.outcome, call.regime) {
                         sightings.push(self.names.intern_some(call.region.as_deref()), call.time, regime);
                     }
                     return;

@@ -68,6 +68,8 @@ pub struct StsCall<'a> {
     pub request: Option<Request>,
     /// What the call adds to its request.
     pub session: Session,
+    /// The record shows STS's answer (`responseElements`); without it a granted call looks like one of the old regime.
+    pub answered: bool,
     /// A part of the record (parameters, response, identity) could not be read and counts as absent.
     pub damaged: bool,
 }
@@ -203,6 +205,7 @@ fn call<'a>(record: &Record<'a>, parts: &Parts) -> Result<Option<StsCall<'a>>, C
         policy_chars,
         request: parameters.map(|parameters| request(parameters, parts)),
         session,
+        answered: record.response_elements.is_some_and(|raw| raw.get().starts_with('{')),
         damaged: false,
     }))
 }
@@ -259,6 +262,7 @@ impl StsCall<'_> {
             policy_chars: self.policy_chars,
             request: self.request,
             session: self.session,
+            answered: self.answered,
             damaged: self.damaged,
         }
     }
