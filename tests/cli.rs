@@ -137,6 +137,16 @@ fn the_samples_give_the_reports_in_the_repository() {
 }
 
 #[test]
+fn the_picture_in_readme_is_what_the_samples_give() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = fs::read_to_string(root.join("README.md")).unwrap();
+    let (_, picture) = readme.split_once("$ packtrail analyze samples\n").unwrap();
+    let (picture, _) = picture.split_once("\n\n…\n```").unwrap();
+    assert!(picture.lines().count() > 10);
+    assert!(fs::read_to_string(root.join("reports/stdout.txt")).unwrap().starts_with(picture));
+}
+
+#[test]
 fn the_samples_are_judged_as_they_were_made() {
     let out = tempfile::tempdir().unwrap();
     analyze(Path::new("samples"), out.path(), &["--format", "csv"]);
