@@ -243,6 +243,13 @@ fn add_fixes(scan: &Scan, finding: &mut Finding, slots: &[Slot], redact: bool) {
         .zip(request.policy.as_ref())
         .map_or(0, |(sent, policy)| sent.saturating_sub(u32::try_from(policy.chars().count()).unwrap_or(u32::MAX)));
     finding.notes = fixes::without_effect(&request, white_space);
+    // Who reads the table alone is told as well.
+    if let Some(best) = finding.fixes.first_mut() {
+        for note in &finding.notes {
+            best.detail.push_str("; note: ");
+            best.detail.push_str(note);
+        }
+    }
 }
 
 /// The text of `name`, with what `--redact` hides in it replaced: the name in a federated user's ARN is a session name.

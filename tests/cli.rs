@@ -426,6 +426,19 @@ fn redact_hides_tag_values_session_names_and_policies_and_keeps_sizes() {
 }
 
 #[test]
+fn advice_that_does_nothing_is_said_to_do_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let (log, out) = (directory.path().join("log.json"), directory.path().join("out"));
+    let spaced = POLICY.replace(',', " ,\n\t ");
+    fs::write(&log, json!({ "Records": [telling_record("e-1", &spaced)] }).to_string()).unwrap();
+    let ran = analyze(&log, &out, &["--format", "csv"]);
+    for place in [text(&ran.stdout).split_whitespace().collect::<Vec<_>>().join(" "), fs::read_to_string(out.join("fixes.csv")).unwrap()] {
+        assert!(place.contains("note: removing white space from the policy saves 0 bytes"), "{place}");
+        assert!(place.contains("note: writing tags in lower case saves 0 bytes"), "{place}");
+    }
+}
+
+#[test]
 fn standard_input_and_globs_are_sources_and_a_named_file_that_is_no_log_is_unreadable() {
     let directory = tempfile::tempdir().unwrap();
     let out = directory.path().join("out");
@@ -492,6 +505,10 @@ fn schema_names_every_column_of_every_table() {
         let section = section.split("\n\n").next().unwrap();
         let named: Vec<&str> = section.lines().skip(1).map(|line| line.split_whitespace().next().unwrap()).collect();
         assert_eq!(named, csv(&out.path().join(format!("{table}.csv"))).0);
+    }
+    let (_, section) = schema.split_once("summary.json: ").unwrap();
+    for key in summary(out.path()).as_object().unwrap().keys() {
+        assert!(section.contains(key.as_str()), "{key} is explained");
     }
 }
 

@@ -378,7 +378,26 @@ fn date_text(day: i32) -> String {
     NaiveDate::from_epoch_days(day).map(|date| date.to_string()).unwrap_or_default()
 }
 
-/// What `packtrail schema` prints: every table, every column, its type and its meaning.
+/// What stands in `summary.json`.
+const SUMMARY: [(&str, &str); 9] = [
+    ("version", "of packtrail"),
+    ("started, finished", "when the run began and when its results were complete, UTC"),
+    ("sources", "as named on the command line"),
+    ("window", "from and to: --since and --until, else the first and the last kept call"),
+    (
+        "coverage",
+        "files_listed = files_read + files_skipped + unreadable; skipped by kind; bytes_read, bytes_inflated; records; sts_calls = kept_calls + filtered + duplicates; unreadable: location, reason, records_read; denied",
+    ),
+    ("statuses", "findings by status"),
+    ("requests", "distinct requests among the kept calls and their copies"),
+    ("profile", "the figures of the engine: limits and overheads in bytes"),
+    (
+        "regimes",
+        "by regime: its limit in bytes, calls granted, refused for size and otherwise; and how many calls refused for size under the old limit stay within today's",
+    ),
+];
+
+/// What `packtrail schema` prints: every table, every column, its type and its meaning, and summary.json.
 pub fn schema() -> String {
     let mut text = String::new();
     for table in TABLES {
@@ -389,6 +408,11 @@ pub fn schema() -> String {
         }
         text.push('\n');
     }
+    text.push_str("summary.json: one object about the whole run\n");
+    for (name, meaning) in SUMMARY {
+        text.push_str(&format!("  {name:22}  {meaning}\n"));
+    }
+    text.push('\n');
     text.push_str(
         "Percentages are points of the limit, two decimals; sizes are bytes; times are UTC; account ids are text. Empty (null) means unknown, never 0.\n\
          CSV: RFC 4180, and a text cell that starts with = + - @ tab or CR gets a leading '. Parquet: the types above, zstd.\n",
