@@ -899,6 +899,14 @@ fn copies_in_two_and_three_accounts_give_the_row_of_the_roles_account() {
 }
 
 #[test]
+fn the_row_is_that_of_the_roles_account_also_where_only_another_copy_names_the_role() {
+    let home = Event::assume_role(ROLE).id("z").shared("s1").without_parameters().granted_old(30);
+    let away = Event::assume_role(ROLE).id("a").shared("s1").account(AWAY).granted_old(30);
+    let tables = in_every_order(&[home, away]);
+    assert_cells(tables.event("z"), json!({ "account_id": HOME, "role_arn": ROLE, "packed_bytes": 0 }));
+}
+
+#[test]
 fn the_caller_comes_from_the_copy_that_knows_it_better() {
     let ranked = [
         (role_session(), json!("arn:aws:iam::444455556666:role/team/vendor"), "AssumedRole"),

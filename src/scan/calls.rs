@@ -174,8 +174,8 @@ pub struct Call {
     pub regime: Option<Regime>,
     /// The role is a service-linked one.
     pub service_linked: bool,
-    /// This copy stands in the account of the role.
-    pub in_role_account: bool,
+    /// Account of the role, as far as this copy or one it was compared with names the role.
+    role_account: Name,
     /// An addendum that updates an earlier record.
     pub updates: bool,
 }
@@ -206,7 +206,7 @@ impl Call {
     pub fn new(call: &crate::sts_call::StsCall<'_>, request: RequestId, file: u32, record: u32, names: &Names) -> Call {
         let length = |length: Option<u16>| length.unwrap_or(NO_LENGTH);
         let role_account = call.role_arn.as_deref().and_then(|arn| arn.split(':').nth(4));
-        let in_role_account = role_account.is_some() && role_account == call.account_id.as_deref();
+        let caller_in_role_account = role_account.is_some() && role_account == call.account_id.as_deref();
         Call {
             key: Key::new(call.shared_event_id.as_deref(), call.event_id.as_deref(), file, record),
             event_id: EventId::new(call.event_id.as_deref(), names),
@@ -230,19 +230,21 @@ impl Call {
             operation: call.session.operation,
             caller_kind: call.session.caller_kind,
             caller_knowledge: call.caller_knowledge,
-            caller_in_role_account: in_role_account,
+            caller_in_role_account,
             outcome: call.outcome,
             regime: call.regime,
             service_linked: call.session.service_linked,
-            in_role_account,
+            role_account: names.intern_some(role_account),
             updates: call.updates_event_id.is_some(),
         }
     }
 
-    /// Which of two copies' rows is kept: smaller wins.
+    /// Which of two copies' rows is kept: smaller wins. Which account holds the role either of them may tell.
     fn precedence(&self, other: &Call, names: &Names) -> Ordering {
-        (other.updates, other.in_role_account)
-            .cmp(&(self.updates, self.in_role_account))
+        let home = if self.role_account.is_some() { self.role_account } else { other.role_account };
+        let at_home = |call: &Call| home.is_some() && call.account == home;
+        (other.updates, at_home(other))
+            .cmp(&(self.updates, at_home(self)))
             .then_with(|| self.event_id.order(other.event_id, names))
             .then_with(|| (self.file, self.record).cmp(&(other.file, other.record)))
     }
@@ -281,6 +283,7 @@ impl Call {
         }
         if !self.role.is_some() {
             self.role = other.role;
+            self.role_account = other.role_account;
             self.service_linked = other.service_linked;
         }
         self.session_token_bytes = self.session_token_bytes.or(other.session_token_bytes);
@@ -370,20 +373,31 @@ impl Shard {
         if gone.event_id != row.event_id {
             self.aliases.push((gone.event_id, index));
         }
-        if row.lacks(&gone) {
+        // While no copy names the role, the one that gave way may yet turn out to stand in its account.
+        if row.lacks(&gone) || !row.role_account.is_some() {
             // The caller has been seen to.
             gone.caller_knowledge = Knowledge::Nothing;
             self.spares.push((index, gone));
         }
     }
 
-    /// Fills each kept call from the copies that gave way to it, the better copy first.
+    /// Combines each kept call with the copies that gave way to it, now that all of them are known.
     fn merge_spares(&mut self, names: &Names) {
         let mut spares = std::mem::take(&mut self.spares);
-        spares.sort_by(|(a_index, a), (b_index, b)| a_index.cmp(b_index).then_with(|| a.precedence(b, names)));
-        for (index, spare) in spares {
-            if let Some(kept) = self.get_mut(index) {
-                kept.fill(&spare);
+        spares.sort_by_key(|&(index, _)| index);
+        for group in spares.chunk_by(|(a, _), (b, _)| a == b) {
+            let Some(&(index, _)) = group.first() else { continue };
+            let Some(&kept) = self.get(index) else { continue };
+            let mut copies: Vec<Call> = std::iter::once(kept).chain(group.iter().map(|&(_, spare)| spare)).collect();
+            let home = copies.iter().map(|copy| copy.role_account).find(|account| account.is_some()).unwrap_or(Name::NONE);
+            copies.iter_mut().for_each(|copy| copy.role_account = home);
+            copies.sort_by(|a, b| a.precedence(b, names));
+            let Some(row) = Call::combine(&copies, names) else { continue };
+            if row.event_id != kept.event_id {
+                self.aliases.push((kept.event_id, index));
+            }
+            if let Some(place) = self.get_mut(index) {
+                *place = row;
             }
         }
     }
