@@ -136,7 +136,7 @@ fn real_logs_read_the_same_fast_and_plain() {
         let (mut files, mut records, mut sts) = (0, 0, 0);
         let mut reader = Reader::new(limits());
         let mut chunked = Reader::new(in_chunks_of(333));
-        for entry in trail::list(&sources).unwrap() {
+        for entry in trail::list(&sources, &trail::Reach::default()).unwrap() {
             let Entry::File(file) = entry else { panic!("{entry:?}") };
             let bytes = fs::read(&file.location).unwrap();
             let (content, outcome) = fast_with(&mut reader, &bytes);

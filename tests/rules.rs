@@ -275,7 +275,7 @@ fn scan_dir(dir: &Path, filter: &Filter) -> Scan {
 }
 
 fn scan_on(pool: &rayon::ThreadPool, dir: &Path, filter: &Filter) -> Scan {
-    let listing = trail::list(&[dir.to_str().unwrap().to_owned()]).unwrap();
+    let listing = trail::list(&[dir.to_str().unwrap().to_owned()], &trail::Reach::default()).unwrap();
     let scan = pool.install(|| scan(listing, filter, Profile::builtin(), &|_| ()));
     let coverage = &scan.coverage;
     assert_eq!(coverage.unreadable, []);
@@ -855,7 +855,8 @@ fn the_smaller_place_goes_by_its_text_whatever_the_order_of_the_sources() {
     write_file(dir.path(), "b.json", &[one], 4096);
     let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
     for sources in [[path("a.json"), path("b.json")], [path("b.json"), path("a.json")]] {
-        let scan = one_thread().install(|| scan(trail::list(&sources).unwrap(), &Filter::default(), Profile::builtin(), &|_| ()));
+        let scan = one_thread()
+            .install(|| scan(trail::list(&sources, &trail::Reach::default()).unwrap(), &Filter::default(), Profile::builtin(), &|_| ()));
         let (_, call) = scan.calls.iter().next().unwrap();
         assert_eq!(scan.location(call), format!("{}#1", path("a.json")));
     }
@@ -1092,7 +1093,7 @@ fn a_call_with_a_part_that_cannot_be_read_is_kept_and_its_file_named() {
         [("LONE", "damaged"), ("fine", "whole")].map(|(value, id)| Event::assume_role(ROLE).id(id).tags(&[("k", value)]).0);
     // Half of a surrogate pair.
     fs::write(dir.path().join("log.json"), json!({ "Records": [damaged, whole] }).to_string().replace("LONE", "\\ud83d")).unwrap();
-    let listing = trail::list(&[dir.path().to_str().unwrap().to_owned()]).unwrap();
+    let listing = trail::list(&[dir.path().to_str().unwrap().to_owned()], &trail::Reach::default()).unwrap();
     let scan = one_thread().install(|| scan(listing, &Filter::default(), Profile::builtin(), &|_| ()));
     let ids: Vec<Option<String>> = scan.calls.iter().map(|(_, call)| call.event_id.text(&scan.names)).collect();
     assert_eq!(ids, [Some("damaged".to_owned()), Some("whole".to_owned())]);

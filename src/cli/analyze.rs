@@ -14,12 +14,12 @@ use crate::findings::findings;
 use crate::packing::Profile;
 use crate::report::{self, Format, Report, Run, Style};
 use crate::scan::{Filter, Progress, scan};
-use crate::trail::{self, TrailError};
+use crate::trail::{self, Reach, S3Options, TrailError, Wanted};
 use crate::trends::Status;
 
 #[derive(Args)]
 pub(super) struct Options {
-    /// Log files, directories (walked), globs, or - for standard input
+    /// Log files, directories (walked), globs, - for standard input, or s3://bucket/prefix
     #[arg(required = true, value_name = "SOURCE")]
     sources: Vec<String>,
 
@@ -58,6 +58,18 @@ pub(super) struct Options {
     /// Replace tag values, session names and policy texts in every output by short hashes
     #[arg(long)]
     redact: bool,
+
+    /// Profile of the AWS configuration, for S3
+    #[arg(long, value_name = "NAME")]
+    profile_name: Option<String>,
+
+    /// Role to assume before sources in S3 are read
+    #[arg(long, value_name = "ARN")]
+    role_arn: Option<String>,
+
+    /// Pay for requests to sources in buckets whose owner does not
+    #[arg(long, value_name = "requester", num_args = 0..=1, require_equals = true, default_missing_value = "requester", value_parser = ["requester"])]
+    request_payer: Option<String>,
 
     /// Threads to read with; all cores by default
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
@@ -112,8 +124,19 @@ pub(super) fn run(options: &Options) -> anyhow::Result<End> {
     {
         return Ok(usage(&"--since must be before --until"));
     }
-    let listing = match trail::list(&options.sources) {
+    let reach = Reach {
+        wanted: Wanted { since: options.since, until: options.until, accounts: options.account.clone(), regions: options.region.clone() },
+        s3: S3Options {
+            profile_name: options.profile_name.clone(),
+            role_arn: options.role_arn.clone(),
+            requester_pays: options.request_payer.is_some(),
+            ..S3Options::default()
+        },
+        memory: None,
+    };
+    let listing = match trail::list(&options.sources, &reach) {
         Ok(listing) => listing,
+        Err(error @ TrailError::S3 { .. }) => return Err(error.into()),
         Err(error @ (TrailError::Missing { .. } | TrailError::Glob { .. })) => return Ok(usage(&error)),
     };
     let mut formats: Vec<Format> = options.format.iter().copied().map(Format::from).collect();
@@ -138,6 +161,9 @@ pub(super) fn run(options: &Options) -> anyhow::Result<End> {
         let _ = writeln!(io::stderr(), "packtrail: {}", report::tame(&format!("{}: {}", unreadable.location, unreadable.reason)));
     }
     if scan.coverage.files_read == 0 && scan.coverage.unreadable.is_empty() {
+        if let Some(denied) = scan.coverage.denied.first() {
+            anyhow::bail!("{}: {}", denied.prefix, denied.reason);
+        }
         let _ = writeln!(
             io::stderr(),
             "packtrail: no log file found in {} ({} files skipped)",
@@ -145,6 +171,9 @@ pub(super) fn run(options: &Options) -> anyhow::Result<End> {
             scan.coverage.files_skipped()
         );
         return Ok(End::NoLogs);
+    }
+    for denied in &scan.coverage.denied {
+        let _ = writeln!(io::stderr(), "packtrail: {}", report::tame(&format!("{}: {}", denied.prefix, denied.reason)));
     }
 
     let findings = findings(&scan, options.until, options.redact);
@@ -159,7 +188,7 @@ pub(super) fn run(options: &Options) -> anyhow::Result<End> {
     let over = options.fail_on.is_some_and(|limit| findings.iter().any(|finding| finding.verdict.status <= limit));
     Ok(if over {
         End::OverLimit
-    } else if scan.coverage.unreadable.is_empty() {
+    } else if scan.coverage.unreadable.is_empty() && scan.coverage.denied.is_empty() {
         End::Done
     } else {
         End::Unread
@@ -193,10 +222,14 @@ impl Bar {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
         let style = |template: &str| ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
         bar.set_style(style("{spinner} {msg} files  {bytes}  {bytes_per_sec}"));
+        // What is in S3 is listed once: each request costs.
+        if options.sources.iter().any(|source| source.starts_with("s3://")) {
+            return Bar { bar, files: AtomicU64::new(0), bytes: AtomicU64::new(0), over };
+        }
         // Counted beside the reading, so that reading never waits for the count.
         let (sources, counter, stop) = (options.sources.clone(), bar.clone(), std::sync::Arc::clone(&over));
         std::thread::spawn(move || {
-            let Ok(listing) = trail::list(&sources) else { return };
+            let Ok(listing) = trail::list(&sources, &Reach::default()) else { return };
             let mut total = 0;
             for entry in listing {
                 if stop.load(Ordering::Relaxed) {

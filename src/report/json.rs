@@ -166,6 +166,6 @@ fn coverage(coverage: &Coverage, kept: usize) -> Value {
             "reason": one.reason,
             "records_read": one.records_read,
         })).collect::<Vec<_>>(),
-        "denied": [],
+        "denied": coverage.denied.iter().map(|one| json!({ "prefix": one.prefix, "reason": one.reason })).collect::<Vec<_>>(),
     })
 }

@@ -73,6 +73,15 @@ pub struct Unreadable {
     pub records_read: u64,
 }
 
+/// A folder of S3 that may not be listed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Denied {
+    /// `s3://bucket/prefix/`.
+    pub prefix: String,
+    /// What S3 said.
+    pub reason: String,
+}
+
 /// What was read and what was not. `files_listed == files_read + files_skipped + unreadable.len()`.
 #[derive(Clone, Debug, Default)]
 pub struct Coverage {
@@ -96,6 +105,8 @@ pub struct Coverage {
     pub duplicates: u64,
     /// Files that could not be read to their end, by location.
     pub unreadable: Vec<Unreadable>,
+    /// Folders of S3 that may not be listed, by name.
+    pub denied: Vec<Denied>,
 }
 
 impl Coverage {
@@ -164,9 +175,6 @@ impl Scan {
     }
 }
 
-/// Files listed ahead of the reading: the largest of them is read next, so that none is left to one thread at the end.
-const FILES_AHEAD: usize = 16_384;
-
 /// The files still to read.
 struct Queue {
     listing: Listing,
@@ -180,7 +188,7 @@ struct Queue {
 impl Queue {
     /// The largest of the files listed so far, and its number in the listing.
     fn next(&mut self) -> Option<(u32, LogFile)> {
-        while self.waiting.len() < FILES_AHEAD {
+        while self.waiting.len() < self.listing.ahead() {
             let Some(entry) = self.listing.next() else { break };
             self.coverage.files_listed += 1;
             match entry {
@@ -190,6 +198,11 @@ impl Queue {
                     self.listed += 1;
                 }
                 Entry::Skipped { folder, .. } => self.coverage.skip(folder_name(folder)),
+                Entry::Denied { prefix, reason } => {
+                    self.coverage.files_listed -= 1;
+                    self.coverage.denied.push(Denied { prefix, reason });
+                }
+                Entry::Listed { .. } => self.coverage.files_listed -= 1,
                 Entry::Unreadable { location, reason } => {
                     self.coverage.unreadable.push(Unreadable { location, reason, records_read: 0 });
                 }
@@ -246,6 +259,7 @@ pub fn scan(listing: Listing, filter: &Filter, profile: Profile, progress: &(dyn
         sightings.0.extend(seen.0);
     }
     coverage.unreadable.sort();
+    coverage.denied.sort();
 
     let Shared { names, requests, collector, locations, .. } = shared;
     let mut calls = collector.finish(&names);

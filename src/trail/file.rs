@@ -2,6 +2,8 @@ use std::fs::File;
 use std::io::{self, Read, Stdin};
 use std::path::PathBuf;
 
+use super::s3::{Body, Fetched};
+
 /// One log file, not yet opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogFile {
@@ -12,30 +14,52 @@ pub struct LogFile {
     pub named: bool,
     /// Size on disk in bytes when it was listed; `None` for what has no size beforehand (standard input, pipes).
     pub bytes: Option<u64>,
-    /// What to open; `None` is standard input. Apart from `location` because a file name need not be UTF-8.
-    path: Option<PathBuf>,
+    /// Tells versions of a file with the same location and size apart: modification time in nanoseconds on disk, the start of the ETag in S3; 0 when not known.
+    pub stamp: u64,
+    content: Where,
+}
+
+/// Where the bytes of a log file come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Where {
+    Stdin,
+    /// Apart from the location because a file name need not be UTF-8.
+    Disk(PathBuf),
+    /// None before it was asked for.
+    S3(Option<Fetched>),
 }
 
 impl LogFile {
     /// Standard input.
     pub fn stdin() -> LogFile {
-        LogFile { location: "-".to_owned(), named: true, bytes: None, path: None }
+        LogFile { location: "-".to_owned(), named: true, bytes: None, stamp: 0, content: Where::Stdin }
     }
 
     /// The file at `path`, whose name for people is that path.
-    pub fn at(path: PathBuf, named: bool, bytes: Option<u64>) -> LogFile {
-        LogFile { location: path.to_string_lossy().into_owned(), named, bytes, path: Some(path) }
+    pub fn at(path: PathBuf, named: bool, bytes: Option<u64>, stamp: u64) -> LogFile {
+        LogFile { location: path.to_string_lossy().into_owned(), named, bytes, stamp, content: Where::Disk(path) }
     }
 
-    /// Opens the file for reading from its start.
+    /// A key in S3 as it was listed.
+    pub(super) fn listed(location: String, named: bool, bytes: u64, stamp: u64) -> LogFile {
+        LogFile { location, named, bytes: Some(bytes), stamp, content: Where::S3(None) }
+    }
+
+    /// The same with its content.
+    pub(super) fn fetched(self, content: Fetched) -> LogFile {
+        LogFile { content: Where::S3(Some(content)), ..self }
+    }
+
+    /// Opens the file for reading from its start. A file in S3 can be opened once: its content is kept no longer than it is read.
     ///
     /// # Errors
     ///
-    /// What the operating system says, without the file's name: the caller knows its location.
+    /// What the operating system or S3 says, without the file's name: the caller knows its location.
     pub fn open(&self) -> io::Result<Content> {
-        match &self.path {
-            None => Ok(Content::Stdin(io::stdin())),
-            Some(path) => {
+        match &self.content {
+            Where::Stdin => Ok(Content::Stdin(io::stdin())),
+            Where::S3(content) => content.as_ref().ok_or_else(|| io::Error::other("not fetched"))?.open().map(Content::S3),
+            Where::Disk(path) => {
                 // Opening a directory works on Unix and fails on the first read with a message nobody understands.
                 if self.bytes.is_none() && path.is_dir() {
                     return Err(io::Error::from(io::ErrorKind::IsADirectory));
@@ -57,6 +81,8 @@ pub enum Content {
     File(File),
     /// Standard input.
     Stdin(Stdin),
+    /// An object in S3.
+    S3(Body),
 }
 
 impl Read for Content {
@@ -64,6 +90,7 @@ impl Read for Content {
         match self {
             Content::File(file) => file.read(buffer),
             Content::Stdin(stdin) => stdin.read(buffer),
+            Content::S3(body) => body.read(buffer),
         }
     }
 }

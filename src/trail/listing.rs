@@ -1,12 +1,15 @@
 use std::cmp::Ordering;
 use std::collections::{HashSet, VecDeque};
+use std::fmt;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 use walkdir::{DirEntry, WalkDir};
 
-use super::{LogFile, TrailError};
+use super::s3::{self, Remote};
+use super::{Day, LogFile, Memory, Reach, TrailError};
 
 /// A folder beside `CloudTrail/` in a trail's bucket that holds no management events, hence no STS calls.
 ///
@@ -48,6 +51,22 @@ pub enum Entry {
         /// The folder it lies in.
         folder: Folder,
     },
+    /// A folder of S3 that may not be listed: what lies in it is not known.
+    Denied {
+        /// `s3://bucket/prefix/`.
+        prefix: String,
+        /// What S3 said.
+        reason: String,
+    },
+    /// Every file of these days of a folder has been handed out: what the next run need not list again, once they are old enough.
+    Listed {
+        /// A [`Delivery::folder`](super::Delivery::folder).
+        folder: String,
+        /// The first day listed; None when the folder was listed from its beginning.
+        from: Option<Day>,
+        /// The last day listed.
+        through: Day,
+    },
     /// A file or directory that cannot be listed: no permission, a dangling link.
     Unreadable {
         /// Its path as the user would name it.
@@ -66,6 +85,28 @@ pub struct Listing {
     walk: Option<Walk>,
     /// `None` where one source alone cannot meet a file twice.
     seen: Option<Seen>,
+    /// What lies in S3: listed and fetched beside the reading of the rest, and handed out after it.
+    remote: Option<Remote>,
+    memory: Memories,
+}
+
+/// What earlier runs have read.
+struct Memories(Option<Arc<dyn Memory>>);
+
+impl fmt::Debug for Memories {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Memories({})", self.0.is_some())
+    }
+}
+
+/// Files listed ahead of the reading where that costs nothing: the largest of them is read next, so that none is left to one thread at the end.
+const FILES_AHEAD: usize = 16_384;
+
+impl Listing {
+    /// How many entries may be asked for now before the files among them are read: a file in S3 comes with its content and is to be read at once.
+    pub fn ahead(&self) -> usize {
+        if self.sources.is_empty() && self.walk.is_none() && self.remote.is_some() { 1 } else { FILES_AHEAD }
+    }
 }
 
 #[derive(Debug)]
@@ -75,22 +116,25 @@ enum Source {
     Glob { first: Option<glob::GlobResult>, rest: glob::Paths },
 }
 
-/// Lists the log files of `sources`, each a file, a directory (walked, links followed), a glob or `-` (standard input).
+/// Lists the log files of `sources`, each a file, a directory (walked, links followed), a glob, `-` (standard input) or `s3://` with a bucket and a key or prefix.
 ///
 /// A path that exists is that path, also when it has glob characters. A glob stands for the files and directories it matches, as though they had been
 /// named. The same file reached twice is listed once; a file that is also named on its own counts as named.
 ///
+/// What is in S3 is fetched as it is listed; what `reach` does not want is left out there, since each object costs a request, and read all the same on disk.
+///
 /// # Errors
 ///
-/// [`TrailError::Missing`] for a source that does not exist or a glob that matches nothing, [`TrailError::Glob`] for a malformed glob. Whatever goes
-/// wrong later concerns one file or directory and is an [`Entry::Unreadable`].
-pub fn list(sources: &[String]) -> Result<Listing, TrailError> {
+/// [`TrailError::Missing`] for a source that does not exist or a glob that matches nothing, [`TrailError::Glob`] for a malformed glob, [`TrailError::S3`]
+/// for a source in S3 that cannot be reached. Whatever goes wrong later concerns one file or directory and is an [`Entry::Unreadable`].
+pub fn list(sources: &[String], reach: &Reach) -> Result<Listing, TrailError> {
+    let (in_s3, sources): (Vec<&String>, Vec<&String>) = sources.iter().partition(|source| source.starts_with("s3://"));
     let mut found = VecDeque::with_capacity(sources.len());
     let mut several = sources.len() > 1;
     let mut named = HashSet::new();
     // Named files first, so that they keep their names, then globs, then directories, each in the order of their text, as a walk goes: where two copies of a
     // call tie the smaller location wins, whatever the order on the command line.
-    let mut sources: Vec<&String> = sources.iter().collect();
+    let mut sources = sources;
     sources.sort_by_cached_key(|source| {
         let path = Path::new(source);
         (path.is_dir(), path.symlink_metadata().is_err(), source.as_str())
@@ -121,13 +165,30 @@ pub fn list(sources: &[String]) -> Result<Listing, TrailError> {
         }
     }
     let seen = several.then(|| Seen { listed: HashSet::new(), named });
-    Ok(Listing { sources: found, walk: None, seen })
+    // Last, so that wrong usage is told before anything is asked for.
+    let in_s3: Vec<&str> = in_s3.into_iter().map(String::as_str).collect();
+    let remote = if in_s3.is_empty() { None } else { Some(s3::list(&in_s3, reach)?) };
+    Ok(Listing { sources: found, walk: None, seen, remote, memory: Memories(reach.memory.clone()) })
 }
 
 impl Iterator for Listing {
     type Item = Entry;
 
     fn next(&mut self) -> Option<Entry> {
+        loop {
+            let local = self.next_local();
+            match (&local, &self.memory.0) {
+                (Some(Entry::File(file)), Some(memory)) if memory.knows(file) => {}
+                (Some(_), _) => return local,
+                // Known files were left out before they were fetched.
+                (None, _) => return self.remote.as_mut()?.next(),
+            }
+        }
+    }
+}
+
+impl Listing {
+    fn next_local(&mut self) -> Option<Entry> {
         loop {
             if let Some(walk) = &mut self.walk {
                 match walk.next_entry(&mut self.seen) {
@@ -168,7 +229,7 @@ impl Iterator for Listing {
                 Ok(metadata) => {
                     let new = self.seen.as_mut().is_none_or(|seen| seen.is_new(&path));
                     if new {
-                        return Some(Entry::File(LogFile::at(path, true, metadata.is_file().then_some(metadata.len()))));
+                        return Some(Entry::File(LogFile::at(path, true, metadata.is_file().then_some(metadata.len()), stamp(&metadata))));
                     }
                 }
                 Err(error) => {
@@ -228,15 +289,15 @@ impl Walk {
             if let Some(folder) = self.folder(entry.path()) {
                 return Some(Entry::Skipped { location: entry.path().to_string_lossy().into_owned(), folder });
             }
-            let bytes = match entry.metadata() {
-                Ok(metadata) => metadata.len(),
+            let (bytes, stamp) = match entry.metadata() {
+                Ok(metadata) => (metadata.len(), stamp(&metadata)),
                 Err(error) => {
                     let reason = error.io_error().map_or_else(|| error.to_string(), ToString::to_string);
                     return Some(Entry::Unreadable { location: entry.path().to_string_lossy().into_owned(), reason });
                 }
             };
             let named = seen.as_ref().is_some_and(|seen| seen.is_named(entry.path()));
-            return Some(Entry::File(LogFile::at(entry.into_path(), named, Some(bytes))));
+            return Some(Entry::File(LogFile::at(entry.into_path(), named, Some(bytes), stamp)));
         }
     }
 
@@ -260,6 +321,12 @@ impl Walk {
             _ => None,
         })
     }
+}
+
+/// Modification time in nanoseconds since 1970; 0 where the file system has none.
+fn stamp(metadata: &fs::Metadata) -> u64 {
+    let since = metadata.modified().ok().and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
+    since.and_then(|since| u64::try_from(since.as_nanos()).ok()).unwrap_or(0)
 }
 
 /// Orders the entries of a directory so that a walk meets all paths in the order of their text: a directory counts with the `/` that follows its name.
@@ -321,11 +388,12 @@ mod tests {
     fn listed(root: &Path, sources: &[&str]) -> Vec<String> {
         let full: Vec<String> = sources.iter().map(|source| root.join(source).to_str().unwrap().to_owned()).collect();
         let below = |location: &str| location.strip_prefix(root.to_str().unwrap()).unwrap().trim_start_matches('/').to_owned();
-        list(&full)
+        list(&full, &Reach::default())
             .unwrap()
             .map(|entry| match entry {
                 Entry::File(file) => format!("{}{}", if file.named { "+" } else { "" }, below(&file.location)),
                 Entry::Skipped { location, .. } => format!("-{}", below(&location)),
+                Entry::Denied { prefix, .. } | Entry::Listed { folder: prefix, .. } => panic!("{prefix} is on no disk"),
                 Entry::Unreadable { location, .. } => format!("!{}", below(&location)),
             })
             .collect()
@@ -366,18 +434,18 @@ mod tests {
     #[test]
     fn a_source_that_does_not_exist_is_missing() {
         let root = directory(&["a"]);
-        for source in ["b", "a/b", "*.json", "s3://bucket/prefix"] {
+        for source in ["b", "a/b", "*.json", "s3:///prefix"] {
             let source = if source.contains(':') { source.to_owned() } else { root.path().join(source).to_str().unwrap().to_owned() };
-            let error = list(&["-".to_owned(), source.clone()]).unwrap_err();
+            let error = list(&["-".to_owned(), source.clone()], &Reach::default()).unwrap_err();
             assert_eq!(error.to_string(), format!("no such file or directory: `{source}`"));
         }
-        let error = list(&["x/[".to_owned()]).unwrap_err();
+        let error = list(&["x/[".to_owned()], &Reach::default()).unwrap_err();
         assert_eq!(error.to_string(), "invalid glob `x/[`");
     }
 
     #[test]
     fn standard_input_is_listed_once() {
-        let entries: Vec<Entry> = list(&["-".to_owned(), "-".to_owned()]).unwrap().collect();
+        let entries: Vec<Entry> = list(&["-".to_owned(), "-".to_owned()], &Reach::default()).unwrap().collect();
         assert!(matches!(entries.as_slice(), [Entry::File(file)] if *file == LogFile::stdin()));
     }
 
