@@ -468,6 +468,267 @@ fn standard_input_and_globs_are_sources_and_a_named_file_that_is_no_log_is_unrea
     assert!(text(&named.stderr).contains("b.txt: no CloudTrail log"));
 }
 
+/// Every file below `directory` with its bytes.
+fn snapshot(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    walk(directory).into_iter().map(|path| (path.strip_prefix(directory).unwrap().to_owned(), fs::read(&path).unwrap())).collect()
+}
+
+/// Waits until `ready`, or fails: nothing here may hang.
+fn wait_for(what: &str, mut ready: impl FnMut() -> bool) {
+    let began = std::time::Instant::now();
+    while !ready() {
+        assert!(began.elapsed() < std::time::Duration::from_secs(30), "{what} takes too long");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+}
+
+/// A run that waits for more on standard input (kept open by the child) or on a named pipe, with its temporary files in `out`.
+#[cfg(unix)]
+fn waiting(source: &Path, out: &Path, more: &[&str]) -> std::process::Child {
+    let mut child = packtrail()
+        .arg("analyze")
+        .arg(source)
+        .arg("--out")
+        .arg(out)
+        .args(more)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    if source == Path::new("-") {
+        let line = telling_record("e-1", POLICY).to_string();
+        child.stdin.as_mut().unwrap().write_all(format!("{line}\n{}", &line[..100]).as_bytes()).unwrap();
+    }
+    wait_for("opening the report", || out.join(".packtrail-0.tmp").join("lock").exists());
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    child
+}
+
+#[cfg(unix)]
+fn signal(child: &mut std::process::Child, name: &str) -> Output {
+    assert!(Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status().unwrap().success());
+    let mut status = None;
+    wait_for("ending the run", || {
+        status = child.try_wait().unwrap();
+        status.is_some()
+    });
+    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    std::io::Read::read_to_end(child.stdout.as_mut().unwrap(), &mut stdout).unwrap();
+    std::io::Read::read_to_end(child.stderr.as_mut().unwrap(), &mut stderr).unwrap();
+    Output { status: status.unwrap(), stdout, stderr }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_signal_ends_a_run_that_waits_for_input_and_leaves_the_earlier_report_as_it_was() {
+    let directory = tempfile::tempdir().unwrap();
+    let pipe = directory.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for layout in ["flat", "hive"] {
+        let out = directory.path().join(layout);
+        analyze(Path::new("samples"), &out, &["--layout", layout]);
+        let before = snapshot(&out);
+        assert!(before.len() >= 5);
+        for source in [&pipe, Path::new("-")] {
+            for (name, code) in [("INT", 130), ("TERM", 143)] {
+                let ran = signal(&mut waiting(source, &out, &["--layout", layout]), name);
+                assert_eq!(ran.status.code(), Some(code));
+                assert_eq!((text(&ran.stderr), ran.stdout.len()), (format!("packtrail: stopped by SIG{name}\n"), 0));
+                assert!(snapshot(&out) == before, "the earlier report stands");
+                assert_eq!(fs::read_dir(&out).unwrap().filter(|one| one.as_ref().unwrap().path().ends_with(".packtrail-0.tmp")).count(), 0);
+            }
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn what_a_killed_run_leaves_goes_with_the_next_and_another_run_at_the_same_time_is_not_disturbed() {
+    let directory = tempfile::tempdir().unwrap();
+    let out = directory.path().join("out");
+    let killed = signal(&mut waiting(Path::new("-"), &out, &[]), "KILL");
+    assert_eq!(killed.status.code(), None);
+    assert!(out.join(".packtrail-0.tmp/events.csv").exists());
+    fs::write(out.join(".packtrail-0.tmp/left"), "").unwrap();
+
+    let mut first = waiting(Path::new("-"), &out, &[]);
+    assert!(!out.join(".packtrail-0.tmp/left").exists());
+    assert_eq!(analyze(Path::new("samples"), &out, &[]).status.code(), Some(0));
+    let calls = summary(&out)["coverage"]["kept_calls"].as_u64().unwrap();
+    assert!(calls > 1);
+    first.stdin.take().unwrap().write_all(b"").unwrap();
+    let mut ended = None;
+    wait_for("the first run", || {
+        ended = first.try_wait().unwrap();
+        ended.is_some()
+    });
+    assert_eq!(ended.unwrap().code(), Some(4), "its input broke off");
+    assert_eq!(summary(&out)["coverage"]["kept_calls"], 1, "the last to end stands");
+    let names: Vec<_> = snapshot(&out).into_keys().collect();
+    assert_eq!(names.len(), 9, "{names:?}");
+    assert!(!out.join(".packtrail-0.tmp").exists());
+}
+
+/// The partitions of a table in hive layout, by day.
+fn partitions(out: &Path, table: &str) -> BTreeMap<String, DataFrame> {
+    let mut found = BTreeMap::new();
+    for day in fs::read_dir(out.join(table)).unwrap() {
+        let day = day.unwrap().path();
+        let name = day.file_name().unwrap().to_str().unwrap().strip_prefix("day=").unwrap().to_owned();
+        assert_eq!(fs::read_dir(&day).unwrap().count(), 1);
+        found.insert(name, parquet(&day.join(format!("{table}.parquet"))));
+    }
+    found
+}
+
+fn rows(frame: &DataFrame) -> Vec<Vec<Option<String>>> {
+    (0..frame.height()).map(|at| frame.columns().iter().map(|column| shown(&column.get(at).unwrap())).collect()).collect()
+}
+
+#[test]
+fn the_hive_layout_holds_the_same_rows_a_file_for_each_day() {
+    let directory = tempfile::tempdir().unwrap();
+    let (flat, hive) = (directory.path().join("flat"), directory.path().join("hive"));
+    assert_eq!(analyze(Path::new("samples"), &flat, &["--format", "parquet"]).status.code(), Some(0));
+    assert_eq!(analyze(Path::new("samples"), &hive, &["--layout", "hive"]).status.code(), Some(0));
+    for table in ["principals", "fixes"] {
+        let name = format!("{table}.parquet");
+        assert_eq!(fs::read(hive.join(table).join(&name)).unwrap(), fs::read(flat.join(&name)).unwrap());
+    }
+    for (table, in_path) in [("events", 0), ("daily", 1)] {
+        let whole = parquet(&flat.join(format!("{table}.parquet")));
+        let mut joined = Vec::new();
+        for (day, frame) in partitions(&hive, table) {
+            assert!(frame.height() > 0);
+            assert_eq!(frame.width() + in_path, whole.width(), "the column day of daily is in the path alone");
+            for row in rows(&frame) {
+                if in_path == 1 {
+                    joined.push([vec![Some(day.clone())], row].concat());
+                } else {
+                    assert!(row[0].as_deref().unwrap().starts_with(&day));
+                    joined.push(row);
+                }
+            }
+        }
+        assert!(joined == rows(&whole), "{table}");
+    }
+    assert!(hive.join("summary.json").exists());
+    assert!(!hive.join("events.csv").exists());
+}
+
+#[test]
+fn partitions_that_a_later_run_does_not_have_go_and_nothing_else_does() {
+    let directory = tempfile::tempdir().unwrap();
+    let out = directory.path().join("out");
+    analyze(Path::new("samples"), &out, &["--layout", "hive", "--until", "2026-08-03"]);
+    let first: Vec<String> = partitions(&out, "events").into_keys().collect();
+    assert!(first.len() > 10 && first[0] == "2026-07-15", "{first:?}");
+    let (own, in_a_partition) = (out.join("events/day=2026-07-16.bak"), out.join("daily/day=2026-07-15/notes.txt"));
+    fs::write(&own, "").unwrap();
+    fs::write(&in_a_partition, "").unwrap();
+    analyze(Path::new("samples"), &out, &["--layout", "hive", "--since", "2026-08-01", "--until", "2026-08-03"]);
+    assert!(own.exists() && in_a_partition.exists());
+    fs::remove_file(own).unwrap();
+    assert!(!out.join("daily/day=2026-07-15/daily.parquet").exists());
+    fs::remove_dir_all(in_a_partition.parent().unwrap()).unwrap();
+    for table in ["events", "daily"] {
+        assert_eq!(partitions(&out, table).into_keys().collect::<Vec<_>>(), ["2026-08-01", "2026-08-02"], "{table}");
+    }
+}
+
+#[test]
+fn the_hive_layout_is_parquet_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    for (formats, code) in [("csv", 2), ("csv,parquet", 2), ("parquet", 0)] {
+        let out = directory.path().join(formats);
+        let ran = analyze(Path::new("samples"), &out, &["--layout", "hive", "--format", formats, "--since", "2026-10-01"]);
+        assert_eq!((ran.status.code(), out.exists()), (Some(code), code == 0), "{}", text(&ran.stderr));
+    }
+}
+
+#[test]
+fn the_statements_for_athena_need_a_location_in_s3() {
+    let schema = |location: &str| packtrail().args(["schema", "--athena", location]).output().unwrap();
+    let ran = schema("s3://audit-reports/packtrail/");
+    assert_eq!((ran.status.code(), text(&ran.stdout).matches("CREATE EXTERNAL TABLE").count()), (Some(0), 4));
+    let wrong = schema("reports");
+    assert_eq!(wrong.status.code(), Some(2));
+    assert_eq!(text(&wrong.stderr), "packtrail: --athena: expected s3://bucket/prefix/, not `reports`\n");
+}
+
+/// What a run with `--log-format json` said, a JSON object a line.
+fn lines(ran: &Output) -> Vec<Value> {
+    assert_eq!(text(&ran.stdout), "", "nothing on stdout");
+    let lines: Vec<Value> = text(&ran.stderr).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for line in &lines {
+        assert!(chrono::DateTime::parse_from_rfc3339(line["time"].as_str().unwrap()).is_ok(), "{line}");
+        assert!(line["message"].is_string() && matches!(line["level"].as_str(), Some("info" | "error")), "{line}");
+    }
+    lines
+}
+
+#[test]
+fn an_unattended_run_says_everything_in_json_lines_and_its_counts_last() {
+    let directory = tempfile::tempdir().unwrap();
+    let out = directory.path().join("out");
+    let json_log = |source: &Path, more: &[&str]| {
+        let ran = analyze(source, &out, &[&["--log-format", "json"][..], more].concat());
+        (ran.status.code().unwrap(), lines(&ran))
+    };
+    let (code, said) = json_log(Path::new("samples"), &["--fail-on", "failing"]);
+    assert_eq!((code, said.len()), (10, 1), "{said:?}");
+    let (done, coverage, statuses) = (&said[0], summary(&out)["coverage"].clone(), summary(&out)["statuses"].clone());
+    assert_eq!((&done["level"], &done["message"], &done["exit_code"]), (&json!("info"), &json!("done"), &json!(10)));
+    for (field, counted) in [("calls", "kept_calls"), ("files", "files_listed"), ("read", "files_read"), ("skipped", "files_skipped")] {
+        assert_eq!(done[field], coverage[counted], "{field}");
+    }
+    for (status, count) in statuses.as_object().unwrap() {
+        assert_eq!(&done[status], count);
+    }
+    assert_eq!((&done["unreadable"], &done["denied"]), (&json!(0), &json!(0)));
+
+    // One file that is damaged, with what a terminal would obey in its name.
+    let logs = directory.path().join("logs");
+    fs::create_dir(&logs).unwrap();
+    fs::write(logs.join("bad\u{1b}[2J.json"), format!("{{\"Records\":[{},", telling_record("e-1", POLICY))).unwrap();
+    let (code, said) = json_log(&logs, &[]);
+    assert_eq!((code, said.len()), (4, 2), "{said:?}");
+    assert_eq!(said[0]["level"], "error");
+    assert!(said[0]["location"].as_str().unwrap().ends_with("bad\u{1b}[2J.json"));
+    assert_eq!((&said[0]["records_read"], &said[0]["reason"]), (&json!(1), &summary(&out)["coverage"]["unreadable"][0]["reason"]));
+    assert_eq!((&said[1]["unreadable"], &said[1]["exit_code"]), (&json!(1), &json!(4)));
+    let (code, said) = json_log(&logs, &["--quiet"]);
+    assert_eq!((code, said.len()), (4, 1), "errors alone: {said:?}");
+
+    // However a run ends, its last line tells the exit code.
+    let empty = directory.path().join("empty");
+    fs::create_dir(&empty).unwrap();
+    for (source, more, expected) in [
+        (empty.as_path(), &[][..], 3),
+        (Path::new("no/such/path"), &[], 2),
+        (Path::new("samples"), &["--layout", "hive", "--format", "json"], 2),
+        (Path::new("samples"), &["--out", "/dev/null/out"], 1),
+    ] {
+        let mut command = packtrail();
+        command.arg("analyze").arg(source).args(["--log-format", "json"]).args(more);
+        if !more.contains(&"--out") {
+            command.arg("--out").arg(&out);
+        }
+        let ran = command.output().unwrap();
+        let said = lines(&ran);
+        assert_eq!((ran.status.code(), said.len()), (Some(expected), 1), "{said:?}");
+        assert_eq!((&said[0]["level"], &said[0]["exit_code"]), (&json!("error"), &json!(expected)));
+    }
+    #[cfg(unix)]
+    {
+        let ran = signal(&mut waiting(Path::new("-"), &out, &["--log-format", "json"]), "TERM");
+        let said = lines(&ran);
+        assert_eq!(said.len(), 1, "{said:?}");
+        assert_eq!((&said[0]["message"], &said[0]["exit_code"]), (&json!("stopped by SIGTERM"), &json!(143)));
+    }
+}
+
 #[test]
 fn estimate_prices_a_request_and_is_a_gate() {
     let directory = tempfile::tempdir().unwrap();

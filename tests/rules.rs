@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use chrono::{DateTime, Days, NaiveDate};
 use packtrail::findings::findings;
 use packtrail::packing::Profile;
-use packtrail::report::{Format, Report};
+use packtrail::report::{Format, Layout, Place, Report, Scratch};
 use packtrail::scan::{Coverage, Filter, Scan, scan};
 use packtrail::trail;
 use proptest::prelude::*;
@@ -298,7 +298,10 @@ fn tables_of(dir: &Path, filter: &Filter) -> Tables {
     let scan = scan_dir(dir, filter);
     let findings = one_thread().install(|| findings(&scan, filter.until, false));
     let out = tempfile::tempdir().unwrap();
-    Report::open(out.path(), &[Format::Json]).unwrap().write(&scan, &findings, "{}", false).unwrap();
+    Report::open(Place::Directory(out.path().to_owned()), &[Format::Json], Layout::Flat, &Scratch::default())
+        .unwrap()
+        .write(&scan, &findings, "{}", false)
+        .unwrap();
     let table = |name: &str| -> Vec<Value> {
         let text = fs::read_to_string(out.path().join(format!("{name}.json"))).unwrap();
         serde_json::from_str(&text.replace(&format!("{}/", dir.display()), "")).unwrap()

@@ -1,20 +1,22 @@
 //! `packtrail analyze`.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use chrono::{DateTime, NaiveDate, Utc};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::{Value, json};
 
-use super::{End, usage};
-use crate::findings::findings;
+use super::log::Log;
+use super::{End, signals, usage};
+use crate::findings::{Finding, findings};
 use crate::packing::Profile;
-use crate::report::{self, Format, Report, Run, Style};
-use crate::scan::{Filter, Progress, scan};
-use crate::trail::{self, Reach, S3Options, TrailError, Wanted};
+use crate::report::{self, Format, Layout, Place, Report, Run, Scratch, Style};
+use crate::scan::{Filter, Progress, Scan, scan};
+use crate::trail::{self, Reach, S3Options, Store, TrailError, Wanted};
 use crate::trends::Status;
 
 #[derive(Args)]
@@ -23,13 +25,17 @@ pub(super) struct Options {
     #[arg(required = true, value_name = "SOURCE")]
     sources: Vec<String>,
 
-    /// Directory for the tables and summary.json
-    #[arg(long, value_name = "DIR", default_value = "reports")]
+    /// Directory for the tables and summary.json, or s3://bucket/prefix/
+    #[arg(long, value_name = "DIR|s3://...", default_value = "reports")]
     out: PathBuf,
 
-    /// Forms of the tables
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Form::Csv, Form::Parquet])]
+    /// Forms of the tables; csv,parquet by default, parquet alone with --layout hive
+    #[arg(long, value_enum, value_delimiter = ',')]
     format: Vec<Form>,
+
+    /// One file a table, or a Parquet dataset partitioned by day for Athena, Grafana and the like
+    #[arg(long, value_enum, default_value = "flat")]
+    layout: Arrangement,
 
     /// Only calls at or after this time: RFC 3339, or a date (00:00 UTC)
     #[arg(long, value_name = "T", value_parser = time)]
@@ -78,6 +84,25 @@ pub(super) struct Options {
     /// No summary and no progress, only errors
     #[arg(long)]
     quiet: bool,
+
+    /// What stderr is for: text for people, or a JSON object a line for unattended runs, counts last and nothing on stdout
+    #[arg(long, value_enum, default_value = "text")]
+    pub(super) log_format: Log,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Arrangement {
+    Flat,
+    Hive,
+}
+
+impl From<Arrangement> for Layout {
+    fn from(arrangement: Arrangement) -> Layout {
+        match arrangement {
+            Arrangement::Flat => Layout::Flat,
+            Arrangement::Hive => Layout::Hive,
+        }
+    }
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -119,33 +144,45 @@ fn time(text: &str) -> Result<i64, &'static str> {
 
 pub(super) fn run(options: &Options) -> anyhow::Result<End> {
     let started = Utc::now();
+    let log = options.log_format;
     if let (Some(since), Some(until)) = (options.since, options.until)
         && since >= until
     {
-        return Ok(usage(&"--since must be before --until"));
+        return Ok(usage(log, &"--since must be before --until"));
     }
+    let layout = Layout::from(options.layout);
+    let formats = match formats(&options.format, layout) {
+        Ok(formats) => formats,
+        Err(message) => return Ok(usage(log, &message)),
+    };
+    let scratch = Scratch::default();
+    signals::watch(scratch.clone(), log).context("cannot watch for signals")?;
+    let s3 = S3Options {
+        profile_name: options.profile_name.clone(),
+        role_arn: options.role_arn.clone(),
+        requester_pays: options.request_payer.is_some(),
+        ..S3Options::default()
+    };
     let reach = Reach {
         wanted: Wanted { since: options.since, until: options.until, accounts: options.account.clone(), regions: options.region.clone() },
-        s3: S3Options {
-            profile_name: options.profile_name.clone(),
-            role_arn: options.role_arn.clone(),
-            requester_pays: options.request_payer.is_some(),
-            ..S3Options::default()
-        },
+        s3: s3.clone(),
         memory: None,
     };
     let listing = match trail::list(&options.sources, &reach) {
         Ok(listing) => listing,
         Err(error @ TrailError::S3 { .. }) => return Err(error.into()),
-        Err(error @ (TrailError::Missing { .. } | TrailError::Glob { .. })) => return Ok(usage(&error)),
+        Err(error @ (TrailError::Missing { .. } | TrailError::Glob { .. })) => return Ok(usage(log, &error)),
     };
-    let mut formats: Vec<Format> = options.format.iter().copied().map(Format::from).collect();
-    formats.sort_unstable();
-    formats.dedup();
     if let Some(threads) = options.threads {
         rayon::ThreadPoolBuilder::new().num_threads(usize::from(threads)).build_global().context("cannot start threads")?;
     }
-    let report = Report::open(&options.out, &formats).context("cannot write the report")?;
+    let out = options.out.to_string_lossy();
+    let place = if out.starts_with("s3://") {
+        Place::Store(Store::open(&out, &s3, false).context("cannot write the report")?)
+    } else {
+        Place::Directory(options.out.clone())
+    };
+    let report = Report::open(place, &formats, layout, &scratch).context("cannot write the report")?;
 
     let filter = Filter {
         since: options.since,
@@ -157,42 +194,93 @@ pub(super) fn run(options: &Options) -> anyhow::Result<End> {
     let bar = Bar::new(options);
     let scan = scan(listing, &filter, Profile::builtin(), &|progress| bar.show(progress));
     bar.clear();
-    for unreadable in &scan.coverage.unreadable {
-        let _ = writeln!(io::stderr(), "packtrail: {}", report::tame(&format!("{}: {}", unreadable.location, unreadable.reason)));
+    let coverage = &scan.coverage;
+    for one in &coverage.unreadable {
+        log.error(
+            &format!("{}: {}", one.location, one.reason),
+            json!({ "location": one.location, "reason": one.reason, "records_read": one.records_read }),
+        );
     }
-    if scan.coverage.files_read == 0 && scan.coverage.unreadable.is_empty() {
-        if let Some(denied) = scan.coverage.denied.first() {
-            anyhow::bail!("{}: {}", denied.prefix, denied.reason);
-        }
-        let _ = writeln!(
-            io::stderr(),
-            "packtrail: no log file found in {} ({} files skipped)",
-            options.sources.iter().map(|source| format!("`{source}`")).collect::<Vec<_>>().join(", "),
-            scan.coverage.files_skipped()
+    let nothing = coverage.files_read == 0 && coverage.unreadable.is_empty();
+    let (denied, fatal) = match coverage.denied.split_last() {
+        Some((last, others)) if nothing => (others, Some(last)),
+        _ => (coverage.denied.as_slice(), None),
+    };
+    for one in denied {
+        log.error(&format!("{}: {}", one.prefix, one.reason), json!({ "prefix": one.prefix, "reason": one.reason }));
+    }
+    if let Some(one) = fatal {
+        bail!("{}: {}", one.prefix, one.reason);
+    }
+    if nothing {
+        let sources = options.sources.iter().map(|source| format!("`{source}`")).collect::<Vec<_>>().join(", ");
+        log.error(
+            &format!("no log file found in {sources} ({} files skipped)", coverage.files_skipped()),
+            json!({ "files": coverage.files_listed, "skipped": coverage.files_skipped(), "exit_code": End::NoLogs.code() }),
         );
         return Ok(End::NoLogs);
-    }
-    for denied in &scan.coverage.denied {
-        let _ = writeln!(io::stderr(), "packtrail: {}", report::tame(&format!("{}: {}", denied.prefix, denied.reason)));
     }
 
     let findings = findings(&scan, options.until, options.redact);
     let run = Run { started, finished: Utc::now(), sources: options.sources.clone(), since: options.since, until: options.until };
     report.write(&scan, &findings, &report::summary(&run, &scan, &findings), options.redact).context("cannot write the report")?;
-    if !options.quiet {
+    if !options.quiet && log == Log::Text {
         let mut text = Vec::new();
-        report::print(&mut text, &run, &scan, &findings, &options.out.to_string_lossy(), options.redact, style())?;
+        report::print(&mut text, &run, &scan, &findings, out.trim_end_matches('/'), options.redact, style())?;
         super::print(&String::from_utf8_lossy(&text))?;
     }
 
     let over = options.fail_on.is_some_and(|limit| findings.iter().any(|finding| finding.verdict.status <= limit));
-    Ok(if over {
+    let end = if over {
         End::OverLimit
-    } else if scan.coverage.unreadable.is_empty() && scan.coverage.denied.is_empty() {
+    } else if coverage.unreadable.is_empty() && coverage.denied.is_empty() {
         End::Done
     } else {
         End::Unread
-    })
+    };
+    if !options.quiet {
+        log.info("done", counts(&scan, &findings, end));
+    }
+    Ok(end)
+}
+
+/// The forms asked for, or the usual ones of the layout.
+fn formats(asked: &[Form], layout: Layout) -> Result<Vec<Format>, &'static str> {
+    let mut formats: Vec<Format> = asked.iter().copied().map(Format::from).collect();
+    formats.sort_unstable();
+    formats.dedup();
+    match layout {
+        Layout::Flat if formats.is_empty() => Ok(vec![Format::Csv, Format::Parquet]),
+        Layout::Flat => Ok(formats),
+        Layout::Hive if formats.is_empty() || formats == [Format::Parquet] => Ok(vec![Format::Parquet]),
+        Layout::Hive => Err("--layout hive is Parquet: leave out --format, or give --format parquet"),
+    }
+}
+
+/// The counts of a run, for its last line.
+fn counts(scan: &Scan, findings: &[Finding], end: End) -> Value {
+    let coverage = &scan.coverage;
+    let mut counts = json!({
+        "calls": scan.calls.len(),
+        "findings": findings.len(),
+        "files": coverage.files_listed,
+        "read": coverage.files_read,
+        "skipped": coverage.files_skipped(),
+        "unreadable": coverage.unreadable.len(),
+        "denied": coverage.denied.len(),
+        "records": coverage.records,
+        "duplicates": coverage.duplicates,
+        "filtered": coverage.filtered,
+        "bytes_read": coverage.bytes_read,
+    });
+    if let Value::Object(counts) = &mut counts {
+        for status in Status::ALL {
+            let count = findings.iter().filter(|finding| finding.verdict.status == status).count();
+            counts.insert(status.name().to_owned(), Value::from(count));
+        }
+        counts.insert("exit_code".to_owned(), Value::from(end.code()));
+    }
+    counts
 }
 
 fn style() -> Style {
@@ -216,7 +304,7 @@ struct Bar {
 impl Bar {
     fn new(options: &Options) -> Bar {
         let over = std::sync::Arc::new(AtomicBool::new(false));
-        if options.quiet || !io::stderr().is_terminal() {
+        if options.quiet || options.log_format == Log::Json || !io::stderr().is_terminal() {
             return Bar { bar: ProgressBar::hidden(), files: AtomicU64::new(0), bytes: AtomicU64::new(0), over };
         }
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());

@@ -8,6 +8,7 @@ use anyhow::Context;
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::log::Log;
 use super::{End, usage};
 use crate::findings::REGIME_TODAY;
 use crate::packing::{self, CallerKind, Estimate, Operation, Profile, Regime, Request, Session, limits};
@@ -89,7 +90,7 @@ pub(super) fn run(options: &Options) -> anyhow::Result<End> {
         Some(path) => match read(path) {
             Ok(text) => Some(text),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Ok(usage(&format!("--policy: no such file: `{}`", path.display())));
+                return Ok(usage(Log::Text, &format!("--policy: no such file: `{}`", path.display())));
             }
             Err(error) => return Err(error).with_context(|| format!("--policy: cannot read `{}`", path.display())),
         },

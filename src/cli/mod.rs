@@ -2,12 +2,18 @@
 
 mod analyze;
 mod estimate;
+mod log;
+mod signals;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use log::Log;
+use serde_json::json;
+
+use crate::report;
 
 /// Finds the AWS STS calls in CloudTrail that fail, or will fail, with PackedPolicyTooLarge.
 #[derive(Parser)]
@@ -24,7 +30,8 @@ Exit codes:
   2   wrong usage, or a named source does not exist
   3   no log file found
   4   done, but some input could not be read; reports are written and say which
-  10  done, and a finding is at or over --fail-on (wins over 4)";
+  10  done, and a finding is at or over --fail-on (wins over 4)
+  130, 143  stopped by Ctrl-C or SIGTERM; an earlier report stands as it was";
 
 #[derive(Subcommand)]
 enum Command {
@@ -33,7 +40,11 @@ enum Command {
     /// Price one request: how large its session is, by part, against which limit
     Estimate(estimate::Options),
     /// Print every table and column, with type, unit and meaning
-    Schema,
+    Schema {
+        /// Print instead the statements that make the tables in Amazon Athena over a report written there with --layout hive
+        #[arg(long, value_name = "s3://...")]
+        athena: Option<String>,
+    },
 }
 
 /// How a command ended; the process exits with its code.
@@ -68,15 +79,23 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
+    let mut log = Log::Text;
     let ended = match cli.command {
-        Command::Analyze(options) => analyze::run(&options),
+        Command::Analyze(options) => {
+            log = options.log_format;
+            analyze::run(&options)
+        }
         Command::Estimate(options) => estimate::run(&options),
-        Command::Schema => print(&crate::report::schema()).map(|()| End::Done),
+        Command::Schema { athena: None } => print(&report::schema()).map(|()| End::Done),
+        Command::Schema { athena: Some(location) } => match report::athena(&location) {
+            Ok(text) => print(&text).map(|()| End::Done),
+            Err(error) => Ok(usage(log, &format!("--athena: {error}"))),
+        },
     };
     match ended {
         Ok(end) => ExitCode::from(end.code()),
         Err(error) => {
-            let _ = writeln!(io::stderr(), "packtrail: {error:#}");
+            log.error(&format!("{error:#}"), json!({ "exit_code": 1 }));
             ExitCode::from(1)
         }
     }
@@ -91,7 +110,7 @@ fn print(text: &str) -> anyhow::Result<()> {
 }
 
 /// Says on stderr what is wrong with the way the command was called.
-fn usage(message: &dyn std::fmt::Display) -> End {
-    let _ = writeln!(io::stderr(), "packtrail: {message}");
+fn usage(log: Log, message: &dyn std::fmt::Display) -> End {
+    log.error(&message.to_string(), json!({ "exit_code": End::Usage.code() }));
     End::Usage
 }

@@ -49,6 +49,8 @@ pub struct Table {
     pub name: &'static str,
     /// What a row is and how rows are ordered.
     pub rows: &'static str,
+    /// In a partitioned dataset it has a file for each UTC day, which its first column tells.
+    pub by_day: bool,
     /// Its columns in order.
     pub columns: &'static [Column],
 }
@@ -63,6 +65,7 @@ use Kind::{Count, Date, Decimal, Flag, Text, Time};
 pub const EVENTS: Table = Table {
     name: "events",
     rows: "one row per kept STS call, by event_time, then event_id",
+    by_day: true,
     columns: &[
         column("event_time", Time, "when the call was made (eventTime)"),
         column("event_id", Text, "eventID of the record; empty when it has none"),
@@ -127,6 +130,7 @@ pub const EVENTS: Table = Table {
 pub const PRINCIPALS: Table = Table {
     name: "principals",
     rows: "one row per role x caller x operation, worst status first, then largest latest size; percentages are against the limit in force for the series",
+    by_day: false,
     columns: &[
         column("role_arn", Text, "the role assumed; empty as in events"),
         column("caller", Text, "the principal behind the sessions"),
@@ -165,6 +169,7 @@ pub const PRINCIPALS: Table = Table {
 pub const DAILY: Table = Table {
     name: "daily",
     rows: "one row per day x role x caller x operation, in that order; percentages are against the limit in force for the series",
+    by_day: true,
     columns: &[
         column("day", Date, "UTC day"),
         column("role_arn", Text, "the role assumed; empty as in events"),
@@ -184,6 +189,7 @@ pub const DAILY: Table = Table {
 pub const FIXES: Table = Table {
     name: "fixes",
     rows: "one row per suggested fix of a finding, findings in the order of principals, best fix first",
+    by_day: false,
     columns: &[
         column("role_arn", Text, "the role assumed; empty as in events"),
         column("caller", Text, "the principal behind the sessions"),

@@ -6,7 +6,7 @@ use std::io::BufWriter;
 use chrono::DateTime;
 use polars::prelude::*;
 
-use super::TableWriter;
+use super::output::TableWriter;
 
 /// Writes batches of one table as CSV, the header first.
 pub(super) struct Csv {

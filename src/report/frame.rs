@@ -33,13 +33,13 @@ pub(super) enum Cell<'a> {
 
 /// Takes the rows of one table.
 pub(super) struct Rows {
-    table: &'static Table,
+    table: Table,
     values: Vec<Values>,
     len: usize,
 }
 
 impl Rows {
-    pub(super) fn new(table: &'static Table) -> Rows {
+    pub(super) fn new(table: Table) -> Rows {
         let values = table
             .columns
             .iter()

@@ -7,8 +7,8 @@ use chrono::{DateTime, Utc};
 use polars::prelude::*;
 use serde_json::{Map, Value, json};
 
-use super::TableWriter;
 use super::csv::rfc3339;
+use super::output::TableWriter;
 use crate::findings::Finding;
 use crate::packing::Regime;
 use crate::scan::{Coverage, Scan};

@@ -1,26 +1,36 @@
 //! Findings to files and to the terminal: one file of code per form.
 
+mod athena;
 mod columns;
 mod csv;
 mod frame;
 mod json;
+mod output;
 mod parquet;
+mod place;
 mod terminal;
+#[cfg(test)]
+mod tests;
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use chrono::NaiveDate;
-use polars::prelude::{DataFrame, PolarsError, PolarsResult};
+use polars::prelude::PolarsError;
 
 use crate::findings::{Finding, recompute, shown};
 use crate::scan::Scan;
 use crate::sts_call::Outcome;
-use frame::{Cell, Rows};
+use crate::trail::StoreError;
+use frame::Cell;
+use output::Output;
+use place::{Claim, Written};
 
+pub use athena::{LocationError, athena};
 pub use columns::{Column, DAILY, EVENTS, FIXES, Kind, PRINCIPALS, TABLES, Table};
 pub use json::{Run, summary};
+pub use place::{Place, Scratch};
 pub use terminal::{Style, print, tame};
 
 /// A form of the tables.
@@ -44,19 +54,31 @@ impl Format {
     }
 }
 
+/// How the files of a report are arranged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// One file a table: `events.parquet`.
+    Flat,
+    /// A dataset partitioned by UTC day, as Hive, Athena and DuckDB read it: `events/day=2026-09-15/events.parquet`, and whole tables in folders of their own.
+    Hive,
+}
+
 /// Why a report could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
     /// The file system refused.
-    #[error("{}: {source}", .path.display())]
+    #[error("{}", .path.display())]
     Io {
         /// What was being written.
         path: PathBuf,
         /// What the system said.
         source: io::Error,
     },
+    /// The store refused.
+    #[error("{0}")]
+    Store(StoreError),
     /// A table could not be built or encoded.
-    #[error("table `{table}`: {source}")]
+    #[error("table `{table}`")]
     Table {
         /// Its name.
         table: &'static str,
@@ -65,155 +87,51 @@ pub enum ReportError {
     },
 }
 
-/// One form of one table being written.
-trait TableWriter {
-    fn write(&mut self, frame: &DataFrame) -> PolarsResult<()>;
-    fn finish(self: Box<Self>) -> PolarsResult<File>;
-}
-
-/// A file under a temporary name that gets its own when it is complete, so that no reader ever sees half of it.
-struct Pending {
-    temporary: PathBuf,
-    path: PathBuf,
-    done: bool,
-}
-
-impl Pending {
-    fn create(directory: &Path, name: &str) -> Result<(Pending, File), ReportError> {
-        let path = directory.join(name);
-        let temporary = directory.join(format!(".{name}.{}.tmp", std::process::id()));
-        let file = File::create(&temporary).map_err(|source| ReportError::Io { path: path.clone(), source })?;
-        Ok((Pending { temporary, path, done: false }, file))
-    }
-
-    fn finish(mut self, file: &File) -> Result<(), ReportError> {
-        file.sync_all()
-            .and_then(|()| fs::rename(&self.temporary, &self.path))
-            .map_err(|source| ReportError::Io { path: self.path.clone(), source })?;
-        self.done = true;
-        Ok(())
-    }
-}
-
-impl Drop for Pending {
-    fn drop(&mut self) {
-        if !self.done {
-            // Best effort: the run already failed for another reason.
-            let _ = fs::remove_file(&self.temporary);
-        }
-    }
-}
-
-/// One table in all its forms.
-struct Output {
-    table: &'static Table,
-    writers: Vec<(Box<dyn TableWriter>, Pending)>,
-}
-
-impl Output {
-    fn create(directory: &Path, table: &'static Table, formats: &[Format]) -> Result<Output, ReportError> {
-        let broken = |source| ReportError::Table { table: table.name, source };
-        let mut writers: Vec<(Box<dyn TableWriter>, Pending)> = Vec::new();
-        for format in formats {
-            let (pending, file) = Pending::create(directory, &format!("{}.{}", table.name, format.extension()))?;
-            let writer: Box<dyn TableWriter> = match format {
-                Format::Csv => Box::new(csv::Csv::new(file)),
-                Format::Parquet => Box::new(parquet::Parquet::new(file, &Rows::new(table).frame().map_err(broken)?).map_err(broken)?),
-                Format::Json => Box::new(json::Json::new(file)),
-            };
-            writers.push((writer, pending));
-        }
-        let mut output = Output { table, writers };
-        // An empty table still has its header.
-        output.write(Rows::new(table))?;
-        Ok(output)
-    }
-
-    fn write(&mut self, rows: Rows) -> Result<(), ReportError> {
-        let broken = |source| ReportError::Table { table: self.table.name, source };
-        let frame = rows.frame().map_err(broken)?;
-        for (writer, _) in &mut self.writers {
-            writer.write(&frame).map_err(broken)?;
-        }
-        Ok(())
-    }
-
-    fn finish(self) -> Result<(), ReportError> {
-        for (writer, pending) in self.writers {
-            let file = writer.finish().map_err(|source| ReportError::Table { table: self.table.name, source })?;
-            pending.finish(&file)?;
-        }
-        Ok(())
-    }
-
-    /// Takes rows and writes them in batches, so that memory does not grow with the table.
-    fn fill(mut self, rows: impl FnOnce(&mut dyn FnMut(&[Cell<'_>]))) -> Result<(), ReportError> {
-        let mut batch = Rows::new(self.table);
-        let mut failed = None;
-        rows(&mut |row: &[Cell<'_>]| {
-            batch.push(row);
-            if batch.len() == BATCH_ROWS && failed.is_none() {
-                let full = std::mem::replace(&mut batch, Rows::new(self.table));
-                failed = self.write(full).err();
-            }
-        });
-        if let Some(error) = failed {
-            return Err(error);
-        }
-        if batch.len() > 0 {
-            self.write(batch)?;
-        }
-        self.finish()
-    }
-}
-
-/// Rows a batch: a Parquet row group, some 10 MB while it is built.
-const BATCH_ROWS: usize = 32_768;
-
-/// Where the report goes. Made before the work, so that a path that cannot be written fails early.
+/// A report being written. Opened before the work, so that a place that cannot be written fails early.
 pub struct Report {
-    directory: PathBuf,
+    place: Place,
+    claim: Claim,
+    layout: Layout,
     events: Output,
     principals: Output,
     daily: Output,
     fixes: Output,
-    summary: (Pending, File),
 }
 
 impl Report {
-    /// Opens every file of the report in `directory`, which is made if need be.
+    /// Opens the files of a report for `place`, in a folder of their own until all are complete. `scratch` gets that folder, for whoever ends the run early.
     ///
     /// # Errors
-    /// [`ReportError::Io`] when the directory or a file in it cannot be written.
-    pub fn open(directory: &Path, formats: &[Format]) -> Result<Report, ReportError> {
-        fs::create_dir_all(directory).map_err(|source| ReportError::Io { path: directory.to_owned(), source })?;
-        Ok(Report {
-            directory: directory.to_owned(),
-            events: Output::create(directory, &EVENTS, formats)?,
-            principals: Output::create(directory, &PRINCIPALS, formats)?,
-            daily: Output::create(directory, &DAILY, formats)?,
-            fixes: Output::create(directory, &FIXES, formats)?,
-            summary: Pending::create(directory, "summary.json")?,
-        })
+    /// [`ReportError::Io`] when the folder or a file in it cannot be written.
+    pub fn open(place: Place, formats: &[Format], layout: Layout, scratch: &Scratch) -> Result<Report, ReportError> {
+        let claim = place.claim(scratch)?;
+        let output = |table: Table| Output::create(&claim.path, table, formats, layout);
+        let (events, principals, daily, fixes) = (output(EVENTS)?, output(PRINCIPALS)?, output(DAILY)?, output(FIXES)?);
+        Ok(Report { place, claim, layout, events, principals, daily, fixes })
     }
 
-    /// The directory the report goes to.
-    pub fn directory(&self) -> &Path {
-        &self.directory
-    }
-
-    /// Writes the tables and `summary.json`, each under its name only when complete.
+    /// Writes the tables and `summary.json`; only when all are complete they get their names, the summary last. Until then an earlier report stands whole.
     ///
     /// # Errors
-    /// [`ReportError`] when a table cannot be encoded or a file not written; what was complete by then stays.
+    /// [`ReportError`] when a table cannot be encoded or a file not written.
     pub fn write(self, scan: &Scan, findings: &[Finding], summary: &str, redact: bool) -> Result<(), ReportError> {
-        self.events.fill(|row| events(scan, redact, row))?;
-        self.principals.fill(|row| principals(scan, findings, redact, row))?;
-        self.daily.fill(|row| daily(scan, findings, redact, row))?;
-        self.fixes.fill(|row| fixes(scan, findings, redact, row))?;
-        let (pending, mut file) = self.summary;
-        file.write_all(summary.as_bytes()).map_err(|source| ReportError::Io { path: pending.path.clone(), source })?;
-        pending.finish(&file)
+        let Report { place, claim, layout, events: all_events, principals: all_principals, daily: all_daily, fixes: all_fixes } = self;
+        let write = || {
+            let mut tables = all_events.fill(|row| events(scan, redact, row))?;
+            tables.extend(all_principals.fill(|row| principals(scan, findings, redact, row))?);
+            tables.extend(all_daily.fill(|row| daily(scan, findings, redact, row))?);
+            tables.extend(all_fixes.fill(|row| fixes(scan, findings, redact, row))?);
+            let (key, path) = ("summary.json".to_owned(), claim.path.join("summary.json"));
+            let written = File::create(&path).and_then(|mut file| file.write_all(summary.as_bytes()).and_then(|()| file.sync_all()));
+            written.map_err(|source| ReportError::Io { path: path.clone(), source })?;
+            Ok((tables, Written { key, path }))
+        };
+        let written = write();
+        // Before the result is looked at: a run that is being ended fails for want of its folder, which is not what is to be said.
+        let _held = claim.hold();
+        let (tables, summary) = written?;
+        let by_day: Vec<&str> = TABLES.iter().filter(|table| layout == Layout::Hive && table.by_day).map(|table| table.name).collect();
+        place.publish(&tables, &by_day, &summary)
     }
 }
 
@@ -415,7 +333,9 @@ pub fn schema() -> String {
     text.push('\n');
     text.push_str(
         "Percentages are points of the limit, two decimals; sizes are bytes; times are UTC; account ids are text. Empty (null) means unknown, never 0.\n\
-         CSV: RFC 4180, and a text cell that starts with = + - @ tab or CR gets a leading '. Parquet: the types above, zstd.\n",
+         CSV: RFC 4180, and a text cell that starts with = + - @ tab or CR gets a leading '. Parquet: the types above, zstd.\n\
+         --layout hive: a Parquet file a UTC day for events and daily, events/day=2026-09-15/events.parquet, and principals/ and fixes/ whole; the\n\
+         column day is then the partition, also of events, where it is the day of event_time. packtrail schema --athena prints the tables for Athena.\n",
     );
     text
 }

@@ -5,7 +5,7 @@ use std::fs::File;
 use polars::io::parquet::write::BatchedWriter;
 use polars::prelude::*;
 
-use super::TableWriter;
+use super::output::TableWriter;
 
 /// Writes batches of one table as row groups.
 pub(super) struct Parquet {

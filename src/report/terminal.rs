@@ -85,6 +85,12 @@ pub fn print(
     if scan.coverage.unreadable.len() > 5 {
         let _ = writeln!(text, "and {} more files: see {directory}/summary.json", scan.coverage.unreadable.len() - 5);
     }
+    for denied in scan.coverage.denied.iter().take(5) {
+        let _ = writeln!(text, "not listed: {}", tame(&format!("{}: {}", denied.prefix, denied.reason)));
+    }
+    if scan.coverage.denied.len() > 5 {
+        let _ = writeln!(text, "and {} more folders: see {directory}/summary.json", scan.coverage.denied.len() - 5);
+    }
     let _ = writeln!(text, "{}", style.faint(&format!("Tables, days and fixes: {directory}/")));
     out.write_all(text.as_bytes())
 }

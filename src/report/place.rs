@@ -1,0 +1,302 @@
+//! Where a report goes, and the folder it is written in until it is whole.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use chrono::NaiveDate;
+
+use super::ReportError;
+use crate::trail::Store;
+
+/// Where a report goes.
+#[derive(Debug)]
+pub enum Place {
+    /// A directory, made if need be.
+    Directory(PathBuf),
+    /// A store: a bucket and a prefix in it.
+    Store(Store),
+}
+
+/// Files uploaded at once.
+const UPLOADS: usize = 16;
+
+/// One complete file of a report that does not yet lie where it belongs.
+#[derive(Debug)]
+pub(super) struct Written {
+    /// Its name below the place: `events.csv`, `events/day=2026-09-15/events.parquet`.
+    pub(super) key: String,
+    /// Where it lies until then.
+    pub(super) path: PathBuf,
+}
+
+impl Place {
+    /// The folder a report is written in until it is whole: where files can be renamed into a directory, or else where the system keeps temporary ones.
+    pub(super) fn claim(&self, scratch: &Scratch) -> Result<Claim, ReportError> {
+        let (parent, owned) = match self {
+            Place::Directory(directory) => (directory.clone(), true),
+            Place::Store(_) => (std::env::temp_dir(), false),
+        };
+        // Made while the lock is held: whoever ends the run now waits, and then finds the folder.
+        let mut slot = scratch.lock();
+        let folder = fs::create_dir_all(&parent)
+            .and_then(|()| Folder::make(&parent, owned))
+            .map_err(|source| ReportError::Io { path: parent, source })?;
+        let path = folder.path.clone();
+        *slot = Some(folder);
+        Ok(Claim { scratch: scratch.clone(), path })
+    }
+
+    /// Puts all files of a report where they belong: the tables, then away with the partitions of an earlier report that this one does not have, then the
+    /// summary, so that whoever sees the new summary sees the new tables.
+    pub(super) fn publish(&self, tables: &[Written], by_day: &[&str], summary: &Written) -> Result<(), ReportError> {
+        self.put_all(tables)?;
+        for table in by_day {
+            for key in self.partitions(table)? {
+                if tables.iter().all(|file| file.key != key) {
+                    self.delete(&key)?;
+                }
+            }
+        }
+        self.put(summary)
+    }
+
+    /// Many at once where each takes its time on the way.
+    fn put_all(&self, files: &[Written]) -> Result<(), ReportError> {
+        let at_once = match self {
+            Place::Directory(_) => 1,
+            Place::Store(_) => UPLOADS.min(files.len()),
+        };
+        let next = Mutex::new(files.iter());
+        let put_some = || {
+            loop {
+                let file = next.lock().unwrap_or_else(PoisonError::into_inner).next();
+                let Some(file) = file else { return Ok(()) };
+                self.put(file)?;
+            }
+        };
+        thread::scope(|scope| {
+            let threads: Vec<_> = (0..at_once).map(|_| scope.spawn(put_some)).collect();
+            threads.into_iter().try_for_each(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        })
+    }
+
+    fn put(&self, file: &Written) -> Result<(), ReportError> {
+        match self {
+            Place::Directory(directory) => {
+                let path = directory.join(&file.key);
+                let made = path.parent().map_or(Ok(()), fs::create_dir_all);
+                made.and_then(|()| fs::rename(&file.path, &path)).map_err(|source| ReportError::Io { path, source })
+            }
+            Place::Store(store) => store.put_file(&file.key, &file.path).map_err(ReportError::Store),
+        }
+    }
+
+    /// The partitions of `table` that lie there, by exactly the names reports give them: whatever else lies beside them is not ours.
+    fn partitions(&self, table: &str) -> Result<Vec<String>, ReportError> {
+        let mut keys = match self {
+            Place::Directory(directory) => {
+                let path = directory.join(table);
+                let days = match fs::read_dir(&path) {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+                    days => days.and_then(Iterator::collect::<io::Result<Vec<_>>>),
+                };
+                let days = days.map_err(|source| ReportError::Io { path, source })?;
+                days.iter().map(|day| format!("{table}/{}/{table}.parquet", day.file_name().to_string_lossy())).collect()
+            }
+            Place::Store(store) => store.list(&format!("{table}/day=")).map_err(ReportError::Store)?,
+        };
+        keys.retain(|key| day_of_key(table, key).is_some());
+        Ok(keys)
+    }
+
+    fn delete(&self, key: &str) -> Result<(), ReportError> {
+        match self {
+            Place::Directory(directory) => {
+                let path = directory.join(key);
+                match fs::remove_file(&path) {
+                    Err(source) if source.kind() != io::ErrorKind::NotFound => return Err(ReportError::Io { path, source }),
+                    _ => {}
+                }
+                // Stays where something else lies in it.
+                let _ = path.parent().map(fs::remove_dir);
+                Ok(())
+            }
+            Place::Store(store) => store.delete(key).map_err(ReportError::Store),
+        }
+    }
+}
+
+/// The key of the partition of `table` for `day`.
+pub(super) fn key_of_day(table: &str, day: i32) -> String {
+    format!("{table}/day={}/{table}.parquet", super::date_text(day))
+}
+
+fn day_of_key(table: &str, key: &str) -> Option<i32> {
+    let day: NaiveDate = key.strip_prefix(table)?.strip_prefix("/day=")?.split('/').next()?.parse().ok()?;
+    let day = day.to_epoch_days();
+    (key == key_of_day(table, day)).then_some(day)
+}
+
+/// The folder of a report that is being written, shared with whoever ends the run before its time.
+#[derive(Clone, Debug, Default)]
+pub struct Scratch(Arc<Mutex<Option<Folder>>>);
+
+impl Scratch {
+    fn lock(&self) -> MutexGuard<'_, Option<Folder>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// True while files are being put where they belong: [`Scratch::remove`] would wait.
+    pub fn is_busy(&self) -> bool {
+        self.0.try_lock().is_err()
+    }
+
+    /// Removes the folder and what was written in it; waits where files are already being put where they belong. As long as the answer is kept nothing is
+    /// published and nothing further written: to be kept until the process ends.
+    pub fn remove(&self) -> impl Sized + '_ {
+        let mut slot = self.lock();
+        *slot = None;
+        slot
+    }
+}
+
+/// A report's hold on its folder, which goes with it.
+pub(super) struct Claim {
+    scratch: Scratch,
+    pub(super) path: PathBuf,
+}
+
+impl Claim {
+    /// Keeps the folder from being removed; waits for good where the run is being ended.
+    pub(super) fn hold(&self) -> impl Sized + '_ {
+        self.scratch.lock()
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        *self.scratch.lock() = None;
+    }
+}
+
+/// A folder of temporary files, removed when dropped. The lock in it tells other runs that it is in use: it ends with the process in whatever way, and the
+/// next run takes over what a killed one left.
+#[derive(Debug)]
+struct Folder {
+    path: PathBuf,
+    _lock: Option<File>,
+}
+
+/// Runs that write to one place at the same time, and more than can have been killed.
+const FOLDERS: u32 = 10_000;
+
+impl Folder {
+    /// A new folder in `parent`; where that is the user's own (`owned`), also one that a killed run left.
+    fn make(parent: &Path, owned: bool) -> io::Result<Folder> {
+        for number in 0..FOLDERS {
+            let path = parent.join(format!(".packtrail-{number}.tmp"));
+            let new = match private_folder(&path) {
+                Ok(()) => true,
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+                Err(_) if owned => false,
+                Err(_) => continue,
+            };
+            let Ok(lock) = File::create(path.join("lock")) else { continue };
+            let locked = match lock.try_lock() {
+                Ok(()) => true,
+                Err(fs::TryLockError::WouldBlock) => false,
+                // A file system without locks: only what was just made is surely nobody else's.
+                Err(fs::TryLockError::Error(_)) => new,
+            };
+            if locked && stands(&lock, &path.join("lock")) {
+                for left in fs::read_dir(&path)? {
+                    let left = left?;
+                    if left.file_name() != "lock" {
+                        fs::remove_file(left.path())?;
+                    }
+                }
+                return Ok(Folder { path, _lock: Some(lock) });
+            }
+        }
+        Err(io::Error::new(io::ErrorKind::AlreadyExists, "too many folders of runs that were killed"))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // Once more where a thread that has not been stopped has just made another file.
+        for _ in 0..100 {
+            match fs::remove_dir_all(&self.path) {
+                Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {}
+                _ => break,
+            }
+        }
+    }
+}
+
+fn private_folder(path: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
+
+/// True where `lock` still is the file at `path`, and not one that a run which just ended has removed.
+#[cfg(unix)]
+fn stands(lock: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let number = |metadata: io::Result<fs::Metadata>| metadata.ok().map(|metadata| (metadata.dev(), metadata.ino()));
+    number(lock.metadata()).is_some_and(|own| number(fs::metadata(path)) == Some(own))
+}
+
+#[cfg(not(unix))]
+fn stands(_: &File, path: &Path) -> bool {
+    path.exists()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_run_is_ended_only_after_files_have_been_put_in_their_place() {
+        let directory = tempfile::tempdir().unwrap();
+        let scratch = Scratch::default();
+        let claim = Place::Directory(directory.path().to_owned()).claim(&scratch).unwrap();
+        let held = claim.hold();
+        assert!(scratch.is_busy());
+        let (sender, removed) = mpsc::channel();
+        let other = scratch.clone();
+        std::thread::spawn(move || {
+            let _kept = other.remove();
+            sender.send(()).unwrap();
+        });
+        assert!(removed.recv_timeout(Duration::from_millis(50)).is_err());
+        assert!(claim.path.exists());
+        drop(held);
+        removed.recv_timeout(Duration::from_secs(10)).unwrap();
+        assert!(!claim.path.exists());
+    }
+
+    #[test]
+    fn only_keys_that_reports_write_are_partitions() {
+        assert_eq!(day_of_key("daily", "daily/day=1970-01-02/daily.parquet"), Some(1));
+        for other in [
+            "daily/day=1970-01-02/daily.csv",
+            "daily/day=1970-01-02/events.parquet",
+            "daily/day=1970-1-2/daily.parquet",
+            "daily/day=1970-13-02/daily.parquet",
+            "daily/day=1970-01-02/x/daily.parquet",
+            "daily/1970-01-02/daily.parquet",
+            "events/day=1970-01-02/events.parquet",
+        ] {
+            assert_eq!(day_of_key("daily", other), None, "{other}");
+        }
+    }
+}
