@@ -23,6 +23,8 @@ pub mod report;
 #[cfg(feature = "cli")]
 pub mod scan;
 #[cfg(feature = "cli")]
+pub mod state;
+#[cfg(feature = "cli")]
 pub mod sts_call;
 #[cfg(feature = "cli")]
 pub mod trail;

@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use anyhow::{Context, bail};
@@ -15,8 +16,9 @@ use super::{End, signals, usage};
 use crate::findings::{Finding, findings};
 use crate::packing::Profile;
 use crate::report::{self, Format, Layout, Place, Report, Run, Scratch, Style};
-use crate::scan::{Filter, Progress, Scan, scan};
-use crate::trail::{self, Reach, S3Options, Store, TrailError, Wanted};
+use crate::scan::{Coverage, Filter, Progress, Recorder, Scan, Scanner};
+use crate::state::State;
+use crate::trail::{self, Memory, Reach, S3Options, Store, TrailError, Wanted};
 use crate::trends::Status;
 
 #[derive(Args)]
@@ -56,6 +58,14 @@ pub(super) struct Options {
     /// Only calls made in this region
     #[arg(long, value_name = "NAME")]
     region: Vec<String>,
+
+    /// Where to keep what was read, so that the next run reads only what is new; the report covers all of it
+    #[arg(long, value_name = "DIR|s3://...")]
+    state: Option<String>,
+
+    /// Forget calls and files of more than N days before the end of the window
+    #[arg(long, value_name = "N", requires = "state", value_parser = clap::value_parser!(u16).range(1..))]
+    keep_days: Option<u16>,
 
     /// Exit with 10 when a finding has this status or a worse one
     #[arg(long, value_name = "STATUS", value_parser = status)]
@@ -145,56 +155,124 @@ fn time(text: &str) -> Result<i64, &'static str> {
 pub(super) fn run(options: &Options) -> anyhow::Result<End> {
     let started = Utc::now();
     let log = options.log_format;
-    if let (Some(since), Some(until)) = (options.since, options.until)
-        && since >= until
-    {
-        return Ok(usage(log, &"--since must be before --until"));
-    }
-    let layout = Layout::from(options.layout);
-    let formats = match formats(&options.format, layout) {
+    let formats = match check(options) {
         Ok(formats) => formats,
         Err(message) => return Ok(usage(log, &message)),
     };
     let scratch = Scratch::default();
     signals::watch(scratch.clone(), log).context("cannot watch for signals")?;
-    let s3 = S3Options {
-        profile_name: options.profile_name.clone(),
-        role_arn: options.role_arn.clone(),
-        requester_pays: options.request_payer.is_some(),
-        ..S3Options::default()
-    };
-    let reach = Reach {
-        wanted: Wanted { since: options.since, until: options.until, accounts: options.account.clone(), regions: options.region.clone() },
-        s3: s3.clone(),
-        memory: None,
-    };
+    if let Some(threads) = options.threads {
+        rayon::ThreadPoolBuilder::new().num_threads(usize::from(threads)).build_global().context("cannot start threads")?;
+    }
+
+    let s3 = s3(options);
+    let state = options.state.as_deref().map(|location| open_state(location, &s3, options, started)).transpose()?;
+    let reach = Reach { wanted: wanted(options, state.as_deref()), s3, memory: state.clone().map(|state| state as Arc<dyn Memory>) };
     let listing = match trail::list(&options.sources, &reach) {
         Ok(listing) => listing,
         Err(error @ TrailError::S3 { .. }) => return Err(error.into()),
         Err(error @ (TrailError::Missing { .. } | TrailError::Glob { .. })) => return Ok(usage(log, &error)),
     };
-    if let Some(threads) = options.threads {
-        rayon::ThreadPoolBuilder::new().num_threads(usize::from(threads)).build_global().context("cannot start threads")?;
-    }
     let out = options.out.to_string_lossy();
-    let place = if out.starts_with("s3://") {
-        Place::Store(Store::open(&out, &s3, false).context("cannot write the report")?)
-    } else {
-        Place::Directory(options.out.clone())
-    };
-    let report = Report::open(place, &formats, layout, &scratch).context("cannot write the report")?;
+    let report = Report::open(place(options, &reach.s3)?, &formats, options.layout.into(), &scratch).context("cannot write the report")?;
 
-    let filter = Filter {
+    let bar = Bar::new(options, &reach);
+    let scanner = Scanner::new(filter(options), Profile::builtin());
+    scanner.read(listing, state.as_deref().map(|state| state as &dyn Recorder), &|progress| bar.show(progress));
+    bar.clear();
+    if let Some(state) = &state {
+        state.commit()?;
+        state.recall(&scanner)?;
+    }
+    let scan = scanner.finish();
+    if let Some(end) = tell_unread(&scan.coverage, options)? {
+        return Ok(end);
+    }
+
+    let findings = findings(&scan, options.until, options.redact);
+    let run = Run {
+        started,
+        finished: Utc::now(),
+        sources: options.sources.clone(),
+        since: options.since,
+        until: options.until,
+        state: state.map(|state| (state.location(), state.counts())),
+    };
+    report.write(&scan, &findings, &report::summary(&run, &scan, &findings), options.redact).context("cannot write the report")?;
+    if !options.quiet && log == Log::Text {
+        let mut text = Vec::new();
+        report::print(&mut text, &run, &scan, &findings, out.trim_end_matches('/'), options.redact, style())?;
+        super::print(&String::from_utf8_lossy(&text))?;
+    }
+
+    let over = options.fail_on.is_some_and(|limit| findings.iter().any(|finding| finding.verdict.status <= limit));
+    let end = if over {
+        End::OverLimit
+    } else if scan.coverage.unreadable.is_empty() && scan.coverage.denied.is_empty() {
+        End::Done
+    } else {
+        End::Unread
+    };
+    if !options.quiet {
+        log.info("done", counts(&scan, &findings, end));
+    }
+    Ok(end)
+}
+
+/// What clap does not check; the forms to write.
+fn check(options: &Options) -> Result<Vec<Format>, &'static str> {
+    if let (Some(since), Some(until)) = (options.since, options.until)
+        && since >= until
+    {
+        return Err("--since must be before --until");
+    }
+    if options.state.is_some() && options.sources.iter().any(|source| source == "-") {
+        return Err("--state cannot tell what it has read of standard input: name files");
+    }
+    formats(&options.format, options.layout.into())
+}
+
+fn s3(options: &Options) -> S3Options {
+    S3Options {
+        profile_name: options.profile_name.clone(),
+        role_arn: options.role_arn.clone(),
+        requester_pays: options.request_payer.is_some(),
+        ..S3Options::default()
+    }
+}
+
+/// What the listing may leave out; of the days that a state does not keep, everything.
+fn wanted(options: &Options, state: Option<&State>) -> Wanted {
+    let kept_from = state.and_then(State::kept_from).map(|day| i64::from(day) * 86_400);
+    Wanted { since: options.since.max(kept_from), until: options.until, accounts: options.account.clone(), regions: options.region.clone() }
+}
+
+fn filter(options: &Options) -> Filter {
+    Filter {
         since: options.since,
         until: options.until,
         roles: options.role.clone(),
         accounts: options.account.clone(),
         regions: options.region.clone(),
-    };
-    let bar = Bar::new(options);
-    let scan = scan(listing, &filter, Profile::builtin(), &|progress| bar.show(progress));
-    bar.clear();
-    let coverage = &scan.coverage;
+    }
+}
+
+fn open_state(location: &str, s3: &S3Options, options: &Options, now: DateTime<Utc>) -> anyhow::Result<Arc<State>> {
+    let end = options.until.unwrap_or(i64::MAX).min(now.timestamp());
+    let keep_from = options.keep_days.and_then(|days| i32::try_from(end.div_euclid(86_400) - i64::from(days)).ok());
+    Ok(State::open(Store::open(location, s3, true)?, keep_from)?)
+}
+
+fn place(options: &Options, s3: &S3Options) -> anyhow::Result<Place> {
+    match options.out.to_str().filter(|out| out.starts_with("s3://")) {
+        Some(out) => Ok(Place::Store(Store::open(out, s3, false).context("cannot write the report")?)),
+        None => Ok(Place::Directory(options.out.clone())),
+    }
+}
+
+/// Names what was not read. How the run ends where nothing was read at all; an error where that is because everything was denied.
+fn tell_unread(coverage: &Coverage, options: &Options) -> anyhow::Result<Option<End>> {
+    let log = options.log_format;
     for one in &coverage.unreadable {
         log.error(
             &format!("{}: {}", one.location, one.reason),
@@ -212,36 +290,15 @@ pub(super) fn run(options: &Options) -> anyhow::Result<End> {
     if let Some(one) = fatal {
         bail!("{}: {}", one.prefix, one.reason);
     }
-    if nothing {
-        let sources = options.sources.iter().map(|source| format!("`{source}`")).collect::<Vec<_>>().join(", ");
-        log.error(
-            &format!("no log file found in {sources} ({} files skipped)", coverage.files_skipped()),
-            json!({ "files": coverage.files_listed, "skipped": coverage.files_skipped(), "exit_code": End::NoLogs.code() }),
-        );
-        return Ok(End::NoLogs);
+    if !nothing {
+        return Ok(None);
     }
-
-    let findings = findings(&scan, options.until, options.redact);
-    let run = Run { started, finished: Utc::now(), sources: options.sources.clone(), since: options.since, until: options.until };
-    report.write(&scan, &findings, &report::summary(&run, &scan, &findings), options.redact).context("cannot write the report")?;
-    if !options.quiet && log == Log::Text {
-        let mut text = Vec::new();
-        report::print(&mut text, &run, &scan, &findings, out.trim_end_matches('/'), options.redact, style())?;
-        super::print(&String::from_utf8_lossy(&text))?;
-    }
-
-    let over = options.fail_on.is_some_and(|limit| findings.iter().any(|finding| finding.verdict.status <= limit));
-    let end = if over {
-        End::OverLimit
-    } else if coverage.unreadable.is_empty() && coverage.denied.is_empty() {
-        End::Done
-    } else {
-        End::Unread
-    };
-    if !options.quiet {
-        log.info("done", counts(&scan, &findings, end));
-    }
-    Ok(end)
+    let sources = options.sources.iter().map(|source| format!("`{source}`")).collect::<Vec<_>>().join(", ");
+    log.error(
+        &format!("no log file found in {sources} ({} files skipped)", coverage.files_skipped()),
+        json!({ "files": coverage.files_listed, "skipped": coverage.files_skipped(), "exit_code": End::NoLogs.code() }),
+    );
+    Ok(Some(End::NoLogs))
 }
 
 /// The forms asked for, or the usual ones of the layout.
@@ -298,12 +355,12 @@ struct Bar {
     bar: ProgressBar,
     files: AtomicU64,
     bytes: AtomicU64,
-    over: std::sync::Arc<AtomicBool>,
+    over: Arc<AtomicBool>,
 }
 
 impl Bar {
-    fn new(options: &Options) -> Bar {
-        let over = std::sync::Arc::new(AtomicBool::new(false));
+    fn new(options: &Options, reach: &Reach) -> Bar {
+        let over = Arc::new(AtomicBool::new(false));
         if options.quiet || options.log_format == Log::Json || !io::stderr().is_terminal() {
             return Bar { bar: ProgressBar::hidden(), files: AtomicU64::new(0), bytes: AtomicU64::new(0), over };
         }
@@ -315,9 +372,9 @@ impl Bar {
             return Bar { bar, files: AtomicU64::new(0), bytes: AtomicU64::new(0), over };
         }
         // Counted beside the reading, so that reading never waits for the count.
-        let (sources, counter, stop) = (options.sources.clone(), bar.clone(), std::sync::Arc::clone(&over));
+        let (sources, reach, counter, stop) = (options.sources.clone(), reach.clone(), bar.clone(), Arc::clone(&over));
         std::thread::spawn(move || {
-            let Ok(listing) = trail::list(&sources, &Reach::default()) else { return };
+            let Ok(listing) = trail::list(&sources, &reach) else { return };
             let mut total = 0;
             for entry in listing {
                 if stop.load(Ordering::Relaxed) {

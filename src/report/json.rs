@@ -12,6 +12,7 @@ use super::output::TableWriter;
 use crate::findings::Finding;
 use crate::packing::Regime;
 use crate::scan::{Coverage, Scan};
+use crate::state::Counts;
 use crate::sts_call::Outcome;
 use crate::trends::Status;
 
@@ -74,6 +75,8 @@ pub struct Run {
     pub since: Option<i64>,
     /// `--until`, seconds since 1970-01-01 UTC.
     pub until: Option<i64>,
+    /// Where the state lies and what it had, with `--state`.
+    pub state: Option<(String, Counts)>,
 }
 
 /// The text of `summary.json`.
@@ -126,6 +129,11 @@ pub fn summary(run: &Run, scan: &Scan, findings: &[Finding]) -> String {
         "sources": run.sources,
         "window": { "from": from.map(time), "to": to.map(time) },
         "coverage": coverage(&scan.coverage, scan.calls.len()),
+        "state": run.state.as_ref().map(|(location, counts)| json!({
+            "location": location,
+            "files_new": counts.files_new,
+            "files_known": counts.files_known,
+        })),
         "statuses": statuses,
         "requests": scan.requests.len(),
         "profile": profile.to_json(),

@@ -10,6 +10,7 @@ use rayon::prelude::*;
 use rustc_hash::{FxHashMap, FxHashSet};
 use sha2::{Digest, Sha256};
 
+use super::locations::Locations;
 use super::names::{Name, Names};
 use super::requests::RequestId;
 use crate::packing::{CallerKind, Operation, Regime, Session};
@@ -93,23 +94,35 @@ fn uuid(text: &str) -> Option<[u8; 16]> {
     Some(out)
 }
 
+/// The texts that calls stand for.
+#[derive(Default)]
+pub(super) struct Texts {
+    pub(super) names: Names,
+    pub(super) locations: Locations,
+}
+
+impl Texts {
+    /// The order of the places of two calls: by the file's name, then the record.
+    fn place_order(&self, a: &Call, b: &Call) -> Ordering {
+        self.locations.order(a.file, b.file).then_with(|| a.record.cmp(&b.record))
+    }
+}
+
 /// What identifies a call among all copies of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Key([u8; 16]);
 
 impl Key {
     /// The key of the text `sharedEventID` or, without one, `eventID`; of the place when there is neither.
-    pub fn new(shared_event_id: Option<&str>, event_id: Option<&str>, file: u32, record: u32) -> Key {
+    pub fn new(shared_event_id: Option<&str>, event_id: Option<&str>, location: &str, record: u32) -> Key {
         let key = |text: &str| uuid(text).unwrap_or_else(|| first_half(text.as_bytes()));
         match (shared_event_id, event_id) {
             // Turned over, so that a shared id never meets an equal event id.
             (Some(shared), _) => Key(key(shared).map(|byte| !byte)),
             (None, Some(own)) => Key(key(own)),
             (None, None) => {
-                let mut place = *b"place...........";
-                let (_, tail) = place.split_at_mut(8);
-                tail.copy_from_slice(&(u64::from(file) << 32 | u64::from(record)).to_le_bytes());
-                Key(first_half(&place))
+                // With a byte that no event id has, so that the place never is one.
+                Key(first_half(format!("{location}\0#{record}").as_bytes()))
             }
         }
     }
@@ -138,7 +151,7 @@ pub struct Call {
     pub event_id: EventId,
     /// Seconds since 1970-01-01 UTC.
     pub time: i64,
-    /// Index of the log file in the listing.
+    /// Number of the log file among those that hold calls, in no order.
     pub file: u32,
     /// Number of the record in its file, from 1.
     pub record: u32,
@@ -202,13 +215,19 @@ impl Call {
         }
     }
 
-    /// The call a record tells, with its texts in `names`.
-    pub fn new(call: &crate::sts_call::StsCall<'_>, request: RequestId, file: u32, record: u32, names: &Names) -> Call {
+    /// The call a record tells, with its texts in `names`; `file` is the number of `location`.
+    pub(super) fn new(
+        call: &crate::sts_call::StsCall<'_>,
+        request: RequestId,
+        (file, location): (u32, &str),
+        record: u32,
+        names: &Names,
+    ) -> Call {
         let length = |length: Option<u16>| length.unwrap_or(NO_LENGTH);
         let role_account = call.role_arn.as_deref().and_then(|arn| arn.split(':').nth(4));
         let caller_in_role_account = role_account.is_some() && role_account == call.account_id.as_deref();
         Call {
-            key: Key::new(call.shared_event_id.as_deref(), call.event_id.as_deref(), file, record),
+            key: Key::new(call.shared_event_id.as_deref(), call.event_id.as_deref(), location, record),
             event_id: EventId::new(call.event_id.as_deref(), names),
             time: call.time,
             file,
@@ -240,13 +259,13 @@ impl Call {
     }
 
     /// Which of two copies' rows is kept: smaller wins. Which account holds the role either of them may tell.
-    fn precedence(&self, other: &Call, names: &Names) -> Ordering {
+    fn precedence(&self, other: &Call, texts: &Texts) -> Ordering {
         let home = if self.role_account.is_some() { self.role_account } else { other.role_account };
         let at_home = |call: &Call| home.is_some() && call.account == home;
         (other.updates, at_home(other))
             .cmp(&(self.updates, at_home(self)))
-            .then_with(|| self.event_id.order(other.event_id, names))
-            .then_with(|| (self.file, self.record).cmp(&(other.file, other.record)))
+            .then_with(|| self.event_id.order(other.event_id, &texts.names))
+            .then_with(|| texts.place_order(self, other))
     }
 
     /// Takes the caller of `other` where that copy knows it better; of two that know as much the copy in the role's account, then the smaller text, so that
@@ -308,11 +327,11 @@ impl Call {
     }
 
     /// By event time, then event id, then place: the order of the events table.
-    pub fn order(&self, other: &Call, names: &Names) -> Ordering {
+    fn order(&self, other: &Call, texts: &Texts) -> Ordering {
         self.time
             .cmp(&other.time)
-            .then_with(|| self.event_id.order(other.event_id, names))
-            .then_with(|| (self.file, self.record).cmp(&(other.file, other.record)))
+            .then_with(|| self.event_id.order(other.event_id, &texts.names))
+            .then_with(|| texts.place_order(self, other))
     }
 }
 
@@ -364,11 +383,11 @@ impl Shard {
     }
 
     /// Merges `call` into the copy of it at `index`.
-    fn merge(&mut self, index: u32, call: Call, names: &Names) {
+    fn merge(&mut self, index: u32, call: Call, texts: &Texts) {
         self.duplicates += 1;
         let Some(kept) = self.get_mut(index) else { return };
-        let (mut row, mut gone) = if kept.precedence(&call, names).is_le() { (*kept, call) } else { (call, *kept) };
-        row.learn_caller(&gone, names);
+        let (mut row, mut gone) = if kept.precedence(&call, texts).is_le() { (*kept, call) } else { (call, *kept) };
+        row.learn_caller(&gone, &texts.names);
         *kept = row;
         if gone.event_id != row.event_id {
             self.aliases.push((gone.event_id, index));
@@ -382,7 +401,7 @@ impl Shard {
     }
 
     /// Combines each kept call with the copies that gave way to it, now that all of them are known.
-    fn merge_spares(&mut self, names: &Names) {
+    fn merge_spares(&mut self, texts: &Texts) {
         let mut spares = std::mem::take(&mut self.spares);
         spares.sort_by_key(|&(index, _)| index);
         for group in spares.chunk_by(|(a, _), (b, _)| a == b) {
@@ -391,8 +410,8 @@ impl Shard {
             let mut copies: Vec<Call> = std::iter::once(kept).chain(group.iter().map(|&(_, spare)| spare)).collect();
             let home = copies.iter().map(|copy| copy.role_account).find(|account| account.is_some()).unwrap_or(Name::NONE);
             copies.iter_mut().for_each(|copy| copy.role_account = home);
-            copies.sort_by(|a, b| a.precedence(b, names));
-            let Some(row) = Call::combine(&copies, names) else { continue };
+            copies.sort_by(|a, b| a.precedence(b, texts));
+            let Some(row) = Call::combine(&copies, &texts.names) else { continue };
             if row.event_id != kept.event_id {
                 self.aliases.push((kept.event_id, index));
             }
@@ -416,7 +435,7 @@ impl Default for Collector {
 
 impl Collector {
     /// Keeps `call`, or merges it into the copy already kept. `replaces` is the event id an updating addendum replaces.
-    pub fn insert(&self, call: Call, replaces: Option<EventId>, names: &Names) {
+    pub fn insert(&self, call: Call, replaces: Option<EventId>, texts: &Texts) {
         let hash = call.key.hash();
         // The table takes its bits from both ends of the hash; the shard from the middle.
         #[allow(clippy::cast_possible_truncation)]
@@ -425,7 +444,7 @@ impl Collector {
         let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
         let known = shard.by_key.find(hash, |&index| shard.get(index).is_some_and(|one| one.key == call.key)).copied();
         let index = if let Some(index) = known {
-            shard.merge(index, call, names);
+            shard.merge(index, call, texts);
             index
         } else {
             let index = shard.push(call);
@@ -442,19 +461,19 @@ impl Collector {
     }
 
     /// All calls, copies and addenda merged, in the order of the events table.
-    pub fn finish(self, names: &Names) -> Calls {
+    pub fn finish(self, texts: &Texts) -> Calls {
         let mut shards: Vec<Shard> =
             self.shards.into_iter().map(|shard| shard.into_inner().unwrap_or_else(PoisonError::into_inner)).collect();
         let duplicates = shards.iter().map(|shard| shard.duplicates).sum();
         for shard in &mut shards {
             shard.by_key = HashTable::new();
-            shard.merge_spares(names);
+            shard.merge_spares(texts);
         }
         let order = (0_u32..).zip(&shards).flat_map(|(at, shard)| (0..shard.len).map(move |index| Slot(index * SHARDS + at))).collect();
         let mut calls = Calls { shards, order, duplicates };
-        calls.sort(names);
-        let moved = calls.merge_equal_event_ids(names);
-        calls.apply_addenda(&moved, names);
+        calls.sort(texts);
+        let moved = calls.merge_equal_event_ids(texts);
+        calls.apply_addenda(&moved, texts);
         calls
     }
 }
@@ -498,17 +517,17 @@ impl Calls {
         self.shards.get_mut((slot.0 % SHARDS) as usize)?.get_mut(slot.0 / SHARDS)
     }
 
-    fn sort(&mut self, names: &Names) {
+    fn sort(&mut self, texts: &Texts) {
         let mut order = std::mem::take(&mut self.order);
         order.par_sort_unstable_by(|&a, &b| match (self.at(a), self.at(b)) {
-            (Some(a), Some(b)) => a.order(b, names),
+            (Some(a), Some(b)) => a.order(b, texts),
             _ => Ordering::Equal,
         });
         self.order = order;
     }
 
     /// Merges calls of one event id that had different keys: one copy lost its `sharedEventID` on the way. Returns where those that fell away went.
-    fn merge_equal_event_ids(&mut self, names: &Names) -> FxHashMap<Slot, Slot> {
+    fn merge_equal_event_ids(&mut self, texts: &Texts) -> FxHashMap<Slot, Slot> {
         let mut pairs: Vec<(Slot, Slot)> = Vec::new();
         // In order, equal event ids stand side by side.
         for (&before, &slot) in self.order.iter().zip(self.order.iter().skip(1)) {
@@ -556,10 +575,10 @@ impl Calls {
         }
         let mut gone: FxHashMap<Slot, Slot> = FxHashMap::default();
         for mut copies in groups.into_values() {
-            copies.sort_by(|(a, _), (b, _)| a.precedence(b, names));
+            copies.sort_by(|(a, _), (b, _)| a.precedence(b, texts));
             let calls: Vec<Call> = copies.iter().map(|(call, _)| *call).collect();
             let Some(&(_, kept)) = copies.first() else { continue };
-            if let (Some(merged), Some(place)) = (Call::combine(&calls, names), self.at_mut(kept)) {
+            if let (Some(merged), Some(place)) = (Call::combine(&calls, &texts.names), self.at_mut(kept)) {
                 *place = merged;
             }
             gone.extend(copies.iter().skip(1).map(|&(_, slot)| (slot, kept)));
@@ -570,7 +589,7 @@ impl Calls {
     }
 
     /// Lets each updating addendum take the place of the record it updates.
-    fn apply_addenda(&mut self, moved: &FxHashMap<Slot, Slot>, names: &Names) {
+    fn apply_addenda(&mut self, moved: &FxHashMap<Slot, Slot>, texts: &Texts) {
         /// What a chain of addenda goes back to.
         #[derive(Clone, Copy, PartialEq, Eq, Hash)]
         enum Root {
@@ -628,12 +647,13 @@ impl Calls {
                 a_replaced
                     .cmp(b_replaced)
                     .then_with(|| if *a_replaced { b_depth.cmp(a_depth) } else { Ordering::Equal })
-                    .then_with(|| a.event_id.order(b.event_id, names).then_with(|| (a.file, a.record).cmp(&(b.file, b.record))))
+                    .then_with(|| a.event_id.order(b.event_id, &texts.names))
+                    .then_with(|| texts.place_order(a, b))
             });
             copies.dedup_by_key(|(_, _, _, slot)| *slot);
             let calls: Vec<Call> = copies.iter().map(|(_, _, call, _)| *call).collect();
             let Some((_, _, _, first)) = copies.first().copied() else { continue };
-            if let (Some(merged), Some(place)) = (Call::combine(&calls, names), self.at_mut(first)) {
+            if let (Some(merged), Some(place)) = (Call::combine(&calls, &texts.names), self.at_mut(first)) {
                 *place = merged;
             }
             gone.extend(copies.iter().skip(1).map(|(_, _, _, slot)| *slot));
@@ -700,7 +720,7 @@ mod tests {
 
     const KNOWS: &str = r#"{"type":"IAMUser","arn":"arn:aws:iam::444455556666:user/jane"}"#;
 
-    fn insert(collector: &Collector, names: &Names, file: u32, made: &Made) {
+    fn insert(collector: &Collector, texts: &Texts, location: &str, made: &Made) {
         let shared = made.shared.map(|id| format!(r#""sharedEventID":"{id}","#)).unwrap_or_default();
         let addendum =
             made.addendum.map(|id| format!(r#""addendum":{{"reason":"UPDATED_DATA","originalEventID":"{id}"}},"#)).unwrap_or_default();
@@ -715,23 +735,26 @@ mod tests {
             "t".repeat(made.token),
         );
         let call = sts_call::parse(&text).unwrap().unwrap();
-        let replaces = call.updates_event_id.as_deref().map(|id| EventId::new(Some(id), names));
-        collector.insert(Call::new(&call, RequestId::NONE, file, 1, names), replaces, names);
+        let replaces = call.updates_event_id.as_deref().map(|id| EventId::new(Some(id), &texts.names));
+        let file = (texts.locations.insert(location), location);
+        collector.insert(Call::new(&call, RequestId::NONE, file, 1, &texts.names), replaces, texts);
     }
 
     /// The kept calls as (event id, caller, file, token bytes), whatever the order of arrival.
-    fn kept(made: &[Made]) -> Vec<(String, String, u32, Option<u32>)> {
+    fn kept(made: &[Made]) -> Vec<(String, String, usize, Option<u32>)> {
         let run = |order: &mut dyn Iterator<Item = (usize, &Made)>| {
-            let (collector, names) = (Collector::default(), Names::default());
+            let (collector, texts) = (Collector::default(), Texts::default());
             for (file, one) in order {
-                insert(&collector, &names, u32::try_from(file).unwrap(), one);
+                insert(&collector, &texts, &file.to_string(), one);
             }
-            let calls = collector.finish(&names);
+            let calls = collector.finish(&texts);
+            let names = &texts.names;
             assert_eq!(calls.len() + usize::try_from(calls.duplicates()).unwrap(), made.len());
             calls
                 .iter()
                 .map(|(_, call)| {
-                    (call.event_id.text(&names).unwrap(), names.text(call.caller).unwrap().to_string(), call.file, call.session_token_bytes)
+                    let file = texts.locations.get(call.file).unwrap().parse().unwrap();
+                    (call.event_id.text(names).unwrap(), names.text(call.caller).unwrap().to_string(), file, call.session_token_bytes)
                 })
                 .collect::<Vec<_>>()
         };

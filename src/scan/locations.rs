@@ -1,5 +1,8 @@
 //! Where kept calls come from: millions of file names that differ by a few characters, kept small.
 
+use std::cmp::Ordering;
+use std::sync::{PoisonError, RwLock};
+
 use rustc_hash::FxHashMap;
 
 /// A directory with the first name seen in it, whose ends the other names share.
@@ -8,10 +11,9 @@ struct Directory {
     first_name: Box<str>,
 }
 
-/// A file: its number in the listing, its directory, and what its name does not share with the directory's first name.
+/// A file: its directory, and what its name does not share with the directory's first name.
 #[derive(Clone, Copy)]
 struct File {
-    number: u32,
     directory: u32,
     middle: u32,
     middle_bytes: u16,
@@ -21,20 +23,50 @@ struct File {
     tail_bytes: u16,
 }
 
-/// Names of files by their number in the listing.
-///
-/// A name as CloudTrail gives it takes about 45 bytes here instead of 130.
 #[derive(Default)]
-pub(super) struct Locations {
+struct Inner {
     by_path: FxHashMap<Box<str>, u32>,
     directories: Vec<Directory>,
     files: Vec<File>,
     middles: String,
 }
 
+/// Names of files by the number each got when it was inserted.
+///
+/// A name as CloudTrail gives it takes about 41 bytes here instead of 130.
+#[derive(Default)]
+pub(super) struct Locations(RwLock<Inner>);
+
 impl Locations {
-    /// Takes the name of the file of this number.
-    pub(super) fn insert(&mut self, number: u32, location: &str) {
+    /// Takes the name of a file and returns its number.
+    pub(super) fn insert(&self, location: &str) -> u32 {
+        // A poisoned lock only says that another thread panicked between two complete states.
+        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(location)
+    }
+
+    /// The name of the file of this number; None when there is none.
+    pub(super) fn get(&self, number: u32) -> Option<String> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).parts(number).map(|parts| parts.concat())
+    }
+
+    /// The order of two files by their names.
+    pub(super) fn order(&self, a: u32, b: u32) -> Ordering {
+        if a == b {
+            return Ordering::Equal;
+        }
+        let inner = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let bytes = |number| inner.parts(number).into_iter().flatten().flat_map(str::bytes);
+        bytes(a).cmp(bytes(b))
+    }
+
+    /// Forgets what only inserting needs.
+    pub(super) fn finish(&mut self) {
+        self.0.get_mut().unwrap_or_else(PoisonError::into_inner).by_path = FxHashMap::default();
+    }
+}
+
+impl Inner {
+    fn insert(&mut self, location: &str) -> u32 {
         let (path, name) = location.rsplit_once('/').map_or(("", location), |(path, _)| location.split_at(path.len() + 1));
         let directory = match self.by_path.get(path) {
             Some(&at) => at,
@@ -54,8 +86,8 @@ impl Locations {
         let tail = name.bytes().rev().zip(first.bytes().rev()).take(room.min(limit)).take_while(alike).count();
         let middle = name.get(head..name.len() - tail).unwrap_or_default();
         let length = |bytes: usize| u16::try_from(bytes).unwrap_or(u16::MAX);
+        let number = u32::try_from(self.files.len()).unwrap_or(u32::MAX);
         self.files.push(File {
-            number,
             directory,
             middle: u32::try_from(self.middles.len()).unwrap_or(u32::MAX),
             middle_bytes: length(middle.len()),
@@ -63,23 +95,16 @@ impl Locations {
             tail_bytes: length(tail),
         });
         self.middles.push_str(middle);
+        number
     }
 
-    /// Ready to be asked.
-    pub(super) fn finish(&mut self) {
-        self.by_path = FxHashMap::default();
-        self.files.sort_unstable_by_key(|file| file.number);
-    }
-
-    /// The name of the file of this number; None when it was not inserted. Only after [`Locations::finish`].
-    pub(super) fn get(&self, number: u32) -> Option<String> {
-        let at = self.files.binary_search_by_key(&number, |file| file.number).ok()?;
-        let file = self.files.get(at)?;
+    fn parts(&self, number: u32) -> Option<[&str; 4]> {
+        let file = self.files.get(number as usize)?;
         let directory = self.directories.get(file.directory as usize)?;
         let head = directory.first_name.get(..usize::from(file.head_bytes))?;
         let tail = directory.first_name.get(directory.first_name.len() - usize::from(file.tail_bytes)..)?;
         let middle = self.middles.get(file.middle as usize..file.middle as usize + usize::from(file.middle_bytes))?;
-        Some([&directory.path, head, middle, tail].concat())
+        Some([&directory.path, head, middle, tail])
     }
 }
 
@@ -100,24 +125,26 @@ mod tests {
                 u64::from(at).wrapping_mul(0x9E37_79B9_7F4A_7C15)
             )
         };
-        (0..10_000).for_each(|at| locations.insert(at, &name(at)));
+        (0..10_000).for_each(|at| assert_eq!(locations.insert(&name(at)), at));
         locations.finish();
         assert!((0..10_000).all(|at| locations.get(at).as_deref() == Some(&name(at))));
-        let bytes = locations.middles.len() + locations.files.len() * size_of::<File>();
+        let inner = locations.0.into_inner().unwrap();
+        let bytes = inner.middles.len() + inner.files.len() * size_of::<File>();
         assert!(bytes / 10_000 < name(0).len() / 3, "{} bytes a name", bytes / 10_000);
     }
 
     proptest! {
         #[test]
-        fn every_name_comes_back(names in proptest::collection::vec("[ab/é€.]{0,12}", 1..20)) {
+        fn every_name_comes_back_and_keeps_its_order(names in proptest::collection::vec("[ab/é€.]{0,12}", 1..20)) {
             let mut locations = Locations::default();
-            for (number, name) in names.iter().enumerate().rev() {
-                locations.insert(u32::try_from(number).unwrap(), name);
-            }
+            let numbers: Vec<u32> = names.iter().map(|name| locations.insert(name)).collect();
             locations.finish();
-            for (number, name) in names.iter().enumerate() {
-                let found = locations.get(u32::try_from(number).unwrap());
+            for (&number, name) in numbers.iter().zip(&names) {
+                let found = locations.get(number);
                 prop_assert_eq!(found.as_deref(), Some(name.as_str()));
+                for (&other, its_name) in numbers.iter().zip(&names) {
+                    prop_assert_eq!(locations.order(number, other), name.cmp(its_name));
+                }
             }
             prop_assert_eq!(locations.get(u32::try_from(names.len()).unwrap()), None);
         }

@@ -5,6 +5,7 @@ mod locations;
 mod names;
 mod requests;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::io::Read;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,15 +13,16 @@ use std::sync::{Mutex, PoisonError};
 
 use rustc_hash::FxHashMap;
 
-use crate::packing::{Profile, Regime};
-use crate::record::{Found, Kind, Limits, Reader};
+use crate::packing::{Profile, Regime, Request};
+use crate::record::{Damage, Found, Kind, Limits, Reader, Reason};
 use crate::sts_call::{self, Outcome, StsCall};
-use crate::trail::{Entry, Folder, Listing, LogFile};
+use crate::trail::{Day, Entry, Folder, Listing, LogFile};
 
 pub use calls::{Call, Calls, EventId, Slot};
+use calls::{Collector, Texts};
 use locations::Locations;
 pub use names::{Name, Names};
-pub use requests::{Facts, RequestId, Requests};
+pub use requests::{Facts, Fingerprint, RequestId, Requests, fingerprint};
 
 /// Which calls to keep.
 #[derive(Clone, Debug, Default)]
@@ -90,7 +92,7 @@ pub struct Coverage {
     /// Files read to their end.
     pub files_read: u64,
     /// Files that hold no management events, by kind.
-    pub skipped: BTreeMap<&'static str, u64>,
+    pub skipped: BTreeMap<Cow<'static, str>, u64>,
     /// Bytes of the files as they lie on disk.
     pub bytes_read: u64,
     /// Bytes of JSON after inflating.
@@ -175,9 +177,61 @@ impl Scan {
     }
 }
 
+/// What reading a file came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileRead {
+    /// What became of the file.
+    pub fate: Fate,
+    /// CloudTrail records met, of any kind.
+    pub records: u64,
+    /// Records of any kind that could be read.
+    pub records_read: u64,
+    /// Bytes of the file as it lies on disk.
+    pub bytes_read: u64,
+    /// Bytes of JSON after inflating.
+    pub bytes_inflated: u64,
+}
+
+/// What became of a file that was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// Read to its end.
+    Read,
+    /// Holds no management events; what it is instead.
+    Skipped(Cow<'static, str>),
+    /// Its content is damaged, or no CloudTrail log where one was named: what is wrong.
+    Damaged(String),
+}
+
+/// Takes what is read in place of the [`Scanner`], which then keeps nothing of it but what cannot be read: a report is made from what the recorder
+/// remembers.
+pub trait Recorder: Sync {
+    /// Reading of `file` begins; what this returns takes its calls, from one thread. Dropped before its end is told where the file cannot be read for now.
+    fn file<'a>(&'a self, file: &'a LogFile) -> Box<dyn FileRecorder + 'a>;
+
+    /// `file` cannot be read now, whatever is in it: it vanished, or access to it is denied, or the network failed.
+    fn unreached(&self, file: &LogFile);
+
+    /// All files of these days of `folder` have been handed out (see [`Entry::Listed`]); some may still be being read.
+    fn listed(&self, folder: &str, from: Option<Day>, through: Day);
+
+    /// True when recording has failed, for a reason that the recorder keeps: nothing more is read.
+    fn failed(&self) -> bool;
+}
+
+/// Takes the calls of one file.
+pub trait FileRecorder {
+    /// The call that stands in this record of the file, from 1.
+    fn call(&mut self, record: u32, call: StsCall<'_>);
+
+    /// The file's calls are complete.
+    fn done(self: Box<Self>, read: FileRead);
+}
+
 /// The files still to read.
-struct Queue {
+struct Queue<'a> {
     listing: Listing,
+    recorder: Option<&'a dyn Recorder>,
     listed: u32,
     /// Size and number of the files waiting, the earlier first among equals.
     largest: BinaryHeap<(Option<u64>, std::cmp::Reverse<u32>)>,
@@ -185,42 +239,52 @@ struct Queue {
     coverage: Coverage,
 }
 
-impl Queue {
-    /// The largest of the files listed so far, and its number in the listing.
-    fn next(&mut self) -> Option<(u32, LogFile)> {
+impl Queue<'_> {
+    /// The largest of the files listed so far.
+    fn next(&mut self) -> Option<LogFile> {
         while self.waiting.len() < self.listing.ahead() {
             let Some(entry) = self.listing.next() else { break };
-            self.coverage.files_listed += 1;
             match entry {
                 Entry::File(file) => {
                     self.largest.push((file.bytes, std::cmp::Reverse(self.listed)));
                     self.waiting.insert(self.listed, file);
-                    self.listed += 1;
+                    self.listed = self.listed.wrapping_add(1);
                 }
-                Entry::Skipped { folder, .. } => self.coverage.skip(folder_name(folder)),
-                Entry::Denied { prefix, reason } => {
-                    self.coverage.files_listed -= 1;
-                    self.coverage.denied.push(Denied { prefix, reason });
+                Entry::Skipped { folder, .. } => {
+                    self.coverage.files_listed += 1;
+                    self.coverage.skip(Cow::Borrowed(folder_name(folder)));
                 }
-                Entry::Listed { .. } => self.coverage.files_listed -= 1,
+                Entry::Denied { prefix, reason } => self.coverage.denied.push(Denied { prefix, reason }),
+                Entry::Listed { folder, from, through } => {
+                    if let Some(recorder) = self.recorder {
+                        recorder.listed(&folder, from, through);
+                    }
+                }
                 Entry::Unreadable { location, reason } => {
+                    self.coverage.files_listed += 1;
                     self.coverage.unreadable.push(Unreadable { location, reason, records_read: 0 });
                 }
             }
         }
         let (_, std::cmp::Reverse(number)) = self.largest.pop()?;
-        self.waiting.remove(&number).map(|file| (number, file))
+        self.waiting.remove(&number)
     }
 }
 
-/// What all threads of a scan share.
-struct Shared<'a> {
-    filter: &'a Filter,
-    names: Names,
+/// What one thread counts on its own.
+#[derive(Default)]
+struct Own {
+    coverage: Coverage,
+    sightings: Sightings,
+}
+
+/// Takes calls, as they are read from log files or as they were remembered, until [`Scanner::finish`] makes a [`Scan`] of them.
+pub struct Scanner {
+    filter: Filter,
+    texts: Texts,
     requests: Requests,
-    collector: calls::Collector,
-    locations: Mutex<Locations>,
-    meter: Meter<'a>,
+    collector: Collector,
+    own: Mutex<Own>,
 }
 
 /// Reads every file of `listing` on the threads of the current rayon pool and keeps the calls that pass `filter`.
@@ -228,47 +292,223 @@ struct Shared<'a> {
 /// A file that cannot be read costs that file only; it is named in the coverage. `progress` is called from many threads, some
 /// times for each file.
 pub fn scan(listing: Listing, filter: &Filter, profile: Profile, progress: &(dyn Fn(Progress) + Sync)) -> Scan {
-    let shared = Shared {
-        filter,
-        names: Names::default(),
-        requests: Requests::new(profile),
-        collector: calls::Collector::default(),
-        locations: Mutex::default(),
-        meter: Meter { files: AtomicU64::new(0), bytes: AtomicU64::new(0), tell: progress },
-    };
-    let queue =
-        Mutex::new(Queue { listing, listed: 0, largest: BinaryHeap::new(), waiting: FxHashMap::default(), coverage: Coverage::default() });
-    let threads = rayon::current_num_threads();
-    let read: Vec<(Coverage, Sightings)> = rayon::broadcast(|_| {
-        let mut reader = Reader::new(Limits::for_threads(threads));
-        let mut own = Coverage::default();
-        let mut sightings = Sightings::default();
-        loop {
-            let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
-            let Some((number, file)) = next else { break };
-            shared.read_file(&mut reader, &file, number, &mut own, &mut sightings);
-            shared.meter.add(1, 0);
+    let scanner = Scanner::new(filter.clone(), profile);
+    scanner.read(listing, None, progress);
+    scanner.finish()
+}
+
+impl Scanner {
+    /// Has no calls yet, and keeps those that pass `filter`.
+    pub fn new(filter: Filter, profile: Profile) -> Scanner {
+        Scanner {
+            filter,
+            texts: Texts::default(),
+            requests: Requests::new(profile),
+            collector: Collector::default(),
+            own: Mutex::default(),
         }
-        (own, sightings)
-    });
-
-    let mut coverage = queue.into_inner().unwrap_or_else(PoisonError::into_inner).coverage;
-    let mut sightings = Sightings::default();
-    for (own, seen) in read {
-        coverage.add(own);
-        sightings.0.extend(seen.0);
     }
-    coverage.unreadable.sort();
-    coverage.denied.sort();
 
-    let Shared { names, requests, collector, locations, .. } = shared;
-    let mut calls = collector.finish(&names);
-    coverage.duplicates = calls.duplicates();
-    assign_regimes(&mut calls, sightings);
-    coverage.filtered += calls.retain(|call| filter.keeps(call, &names));
-    let mut locations = locations.into_inner().unwrap_or_else(PoisonError::into_inner);
-    locations.finish();
-    Scan { calls, names, requests, coverage, locations }
+    /// Reads every file of `listing` as [`scan`] does. With a recorder the calls go there, whatever the filter, and here only those files are counted that the
+    /// recorder cannot have: what listing skipped, and what cannot be read for now.
+    pub fn read(&self, listing: Listing, recorder: Option<&dyn Recorder>, progress: &(dyn Fn(Progress) + Sync)) {
+        let meter = Meter { files: AtomicU64::new(0), bytes: AtomicU64::new(0), tell: progress };
+        let queue = Mutex::new(Queue {
+            listing,
+            recorder,
+            listed: 0,
+            largest: BinaryHeap::new(),
+            waiting: FxHashMap::default(),
+            coverage: Coverage::default(),
+        });
+        let threads = rayon::current_num_threads();
+        rayon::broadcast(|_| {
+            let mut reader = Reader::new(Limits::for_threads(threads));
+            let mut own = Own::default();
+            while !recorder.is_some_and(Recorder::failed) {
+                let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+                let Some(file) = next else { break };
+                self.read_file(&mut reader, &file, recorder, &meter, &mut own);
+                meter.add(1, 0);
+            }
+            self.add(own);
+        });
+        let coverage = queue.into_inner().unwrap_or_else(PoisonError::into_inner).coverage;
+        self.remember(coverage);
+    }
+
+    fn add(&self, own: Own) {
+        let mut all = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        all.coverage.add(own.coverage);
+        all.sightings.0.extend(own.sightings.0);
+    }
+
+    /// Counts what was read in earlier runs.
+    pub fn remember(&self, coverage: Coverage) {
+        self.add(Own { coverage, sightings: Sightings::default() });
+    }
+
+    /// Takes calls that were read in earlier runs; one for each thread.
+    pub fn recall(&self) -> Recall<'_> {
+        Recall { scanner: self, own: Own::default(), location: String::new(), place: None }
+    }
+
+    /// True while a call stands for the request of this fingerprint and the request itself has not come: see [`Scanner::fill`].
+    pub fn wants(&self, fingerprint: &Fingerprint) -> bool {
+        self.requests.is_reserved(fingerprint)
+    }
+
+    /// Takes a request that remembered calls stand for, and packs it. False when none does, or it is there already.
+    pub fn fill(&self, role_arn: Option<&str>, request: Request) -> bool {
+        self.requests.fill(role_arn, request)
+    }
+
+    /// How many requests of remembered calls have not come.
+    pub fn unfilled(&self) -> usize {
+        self.requests.reserved()
+    }
+
+    /// All calls, each once.
+    pub fn finish(self) -> Scan {
+        let Scanner { filter, mut texts, requests, collector, own } = self;
+        let Own { mut coverage, sightings } = own.into_inner().unwrap_or_else(PoisonError::into_inner);
+        coverage.unreadable.sort();
+        coverage.denied.sort();
+        let mut calls = collector.finish(&texts);
+        coverage.duplicates = calls.duplicates();
+        assign_regimes(&mut calls, sightings);
+        coverage.filtered += calls.retain(|call| filter.keeps(call, &texts.names));
+        texts.locations.finish();
+        Scan { calls, names: texts.names, requests, coverage, locations: texts.locations }
+    }
+
+    /// Keeps `call` unless the filter leaves it out. `place` is the number of `location` where it has one yet; the request is asked for only if need be.
+    fn take(
+        &self,
+        own: &mut Own,
+        (location, place): (&str, &mut Option<u32>),
+        record: u32,
+        call: &StsCall<'_>,
+        request: impl FnOnce() -> RequestId,
+    ) {
+        own.coverage.sts_calls += 1;
+        let names = &self.texts.names;
+        if !self.filter.may_keep(call) {
+            own.coverage.filtered += 1;
+            // Another copy may show the new regime where one without its response looks like the old.
+            let sure = call.answered || call.shared_event_id.is_none();
+            if let (true, Outcome::Granted, Some(regime)) = (sure, call.outcome, call.regime) {
+                own.sightings.push(names.intern_some(call.region.as_deref()), call.time, regime);
+            }
+            return;
+        }
+        let file = *place.get_or_insert_with(|| self.texts.locations.insert(location));
+        let replaces = call.updates_event_id.as_deref().map(|id| EventId::new(Some(id), names));
+        self.collector.insert(Call::new(call, request(), (file, location), record, names), replaces, &self.texts);
+    }
+
+    fn read_file(&self, reader: &mut Reader, file: &LogFile, recorder: Option<&dyn Recorder>, meter: &Meter<'_>, own: &mut Own) {
+        let content = match file.open() {
+            Ok(content) => content,
+            Err(error) => return unreached(file, error.to_string(), recorder, &mut own.coverage),
+        };
+        let mut recording = recorder.map(|recorder| recorder.file(file));
+        let mut bad: Option<(u64, String)> = None;
+        let mut bad_records = 0_u64;
+        let mut place = None;
+        let mut sink = |found: Found<'_>| match sts_call::parse(found.json) {
+            Ok(None) => {}
+            Ok(Some(mut call)) => {
+                if call.damaged {
+                    bad_records += 1;
+                    bad.get_or_insert_with(|| (found.record, "a part of the STS call cannot be read".to_owned()));
+                }
+                let record = u32::try_from(found.record).unwrap_or(u32::MAX);
+                match &mut recording {
+                    Some(recording) => recording.call(record, call),
+                    None => {
+                        let request = call.request.take();
+                        self.take(own, (&file.location, &mut place), record, &call, || {
+                            request.map_or(RequestId::NONE, |request| self.requests.intern(call.role_arn.as_deref(), request))
+                        });
+                    }
+                }
+            }
+            Err(error) => {
+                bad_records += 1;
+                bad.get_or_insert_with(|| (found.record, error.to_string()));
+            }
+        };
+        let outcome = reader.read_from(&mut Metered { content, meter }, file.bytes, &mut sink);
+        if let Some(damage) = outcome.damage.as_ref().filter(|damage| recorder.is_some() && is_io(damage)) {
+            // What a half of the file told is forgotten: all of it is read again next time.
+            drop(recording);
+            return unreached(file, damage.to_string(), recorder, &mut own.coverage);
+        }
+        let fate = match (outcome.damage, bad, outcome.kind) {
+            (Some(damage), _, _) => Fate::Damaged(damage.to_string()),
+            (None, Some((record, error)), _) => {
+                let more = if bad_records > 1 { format!(" (and {} more records)", bad_records - 1) } else { String::new() };
+                Fate::Damaged(format!("record {record}: {error}{more}"))
+            }
+            (None, None, Kind::CloudTrail) => Fate::Read,
+            (None, None, Kind::NotALog) if file.named => Fate::Damaged("no CloudTrail log".to_owned()),
+            (None, None, kind) => Fate::Skipped(Cow::Borrowed(kind_name(kind))),
+        };
+        let read = FileRead {
+            fate,
+            records: if matches!(outcome.kind, Kind::CloudTrail | Kind::Unknown) { outcome.records } else { 0 },
+            records_read: outcome.records.saturating_sub(bad_records),
+            bytes_read: outcome.bytes_read,
+            bytes_inflated: outcome.bytes_inflated,
+        };
+        match recording {
+            Some(recording) => recording.done(read),
+            None => own.coverage.count(&file.location, read),
+        }
+    }
+}
+
+/// Takes calls that were read in earlier runs.
+pub struct Recall<'a> {
+    scanner: &'a Scanner,
+    own: Own,
+    location: String,
+    place: Option<u32>,
+}
+
+impl Recall<'_> {
+    /// Takes one call: what [`Scanner::read`] would have found at this place. Its request is given by fingerprint and comes later, by [`Scanner::fill`].
+    pub fn call(&mut self, location: &str, record: u32, call: &StsCall<'_>, request: Option<&Fingerprint>) {
+        if self.location != location {
+            self.location.clear();
+            self.location.push_str(location);
+            self.place = None;
+        }
+        let scanner = self.scanner;
+        scanner.take(&mut self.own, (location, &mut self.place), record, call, || {
+            request.map_or(RequestId::NONE, |fingerprint| scanner.requests.reserve(fingerprint))
+        });
+    }
+
+    /// Adds what was taken to the scanner's counts.
+    pub fn done(self) {
+        self.scanner.add(self.own);
+    }
+}
+
+/// True when the file itself may be sound, and only getting its bytes failed.
+fn is_io(damage: &Damage) -> bool {
+    matches!(damage.reason, Reason::Io(_)) || damage.end.as_deref().is_some_and(is_io)
+}
+
+/// Counts a file that cannot be read now.
+fn unreached(file: &LogFile, reason: String, recorder: Option<&dyn Recorder>, coverage: &mut Coverage) {
+    if let Some(recorder) = recorder {
+        recorder.unreached(file);
+    }
+    coverage.files_listed += 1;
+    coverage.unreadable.push(Unreadable { location: file.location.clone(), reason, records_read: 0 });
 }
 
 /// What a folder without management events is called in the coverage.
@@ -295,11 +535,27 @@ fn kind_name(kind: Kind) -> &'static str {
 }
 
 impl Coverage {
-    fn skip(&mut self, what: &'static str) {
+    fn skip(&mut self, what: Cow<'static, str>) {
         *self.skipped.entry(what).or_default() += 1;
     }
 
+    /// Counts a file that was read; its calls are counted one by one.
+    pub fn count(&mut self, location: &str, read: FileRead) {
+        self.files_listed += 1;
+        self.bytes_read += read.bytes_read;
+        self.bytes_inflated += read.bytes_inflated;
+        self.records += read.records;
+        match read.fate {
+            Fate::Read => self.files_read += 1,
+            Fate::Skipped(what) => self.skip(what),
+            Fate::Damaged(reason) => {
+                self.unreadable.push(Unreadable { location: location.to_owned(), reason, records_read: read.records_read });
+            }
+        }
+    }
+
     fn add(&mut self, other: Coverage) {
+        self.files_listed += other.files_listed;
         self.files_read += other.files_read;
         for (kind, count) in other.skipped {
             *self.skipped.entry(kind).or_default() += count;
@@ -310,70 +566,7 @@ impl Coverage {
         self.sts_calls += other.sts_calls;
         self.filtered += other.filtered;
         self.unreadable.extend(other.unreadable);
-    }
-}
-
-impl Shared<'_> {
-    fn read_file(&self, reader: &mut Reader, file: &LogFile, number: u32, coverage: &mut Coverage, sightings: &mut Sightings) {
-        let mut bad: Option<(u64, String)> = None;
-        let mut bad_records = 0_u64;
-        let mut located = false;
-        let mut sink = |found: Found<'_>| match sts_call::parse(found.json) {
-            Ok(None) => {}
-            Ok(Some(mut call)) => {
-                coverage.sts_calls += 1;
-                if call.damaged {
-                    bad_records += 1;
-                    bad.get_or_insert_with(|| (found.record, "a part of the STS call cannot be read".to_owned()));
-                }
-                if !self.filter.may_keep(&call) {
-                    coverage.filtered += 1;
-                    // Another copy may show the new regime where one without its response looks like the old.
-                    let sure = call.answered || call.shared_event_id.is_none();
-                    if let (true, Outcome::Granted, Some(regime)) = (sure, call.outcome, call.regime) {
-                        sightings.push(self.names.intern_some(call.region.as_deref()), call.time, regime);
-                    }
-                    return;
-                }
-                if !std::mem::replace(&mut located, true) {
-                    self.locations.lock().unwrap_or_else(PoisonError::into_inner).insert(number, &file.location);
-                }
-                let request =
-                    call.request.take().map_or(RequestId::NONE, |request| self.requests.intern(call.role_arn.as_deref(), request));
-                let replaces = call.updates_event_id.as_deref().map(|id| EventId::new(Some(id), &self.names));
-                let record = u32::try_from(found.record).unwrap_or(u32::MAX);
-                self.collector.insert(Call::new(&call, request, number, record, &self.names), replaces, &self.names);
-            }
-            Err(error) => {
-                bad_records += 1;
-                bad.get_or_insert_with(|| (found.record, error.to_string()));
-            }
-        };
-        let outcome = match file.open() {
-            Ok(content) => reader.read_from(&mut Metered { content, meter: &self.meter }, file.bytes, &mut sink),
-            // Fails to open here as well, and says so in its outcome.
-            Err(_) => reader.read(file, &mut sink),
-        };
-        coverage.bytes_read += outcome.bytes_read;
-        coverage.bytes_inflated += outcome.bytes_inflated;
-        if matches!(outcome.kind, Kind::CloudTrail | Kind::Unknown) {
-            coverage.records += outcome.records;
-        }
-        let unreadable = |reason: String| Unreadable {
-            location: file.location.clone(),
-            reason,
-            records_read: outcome.records.saturating_sub(bad_records),
-        };
-        match (outcome.damage, bad, outcome.kind) {
-            (Some(damage), _, _) => coverage.unreadable.push(unreadable(damage.to_string())),
-            (None, Some((record, error)), _) => {
-                let more = if bad_records > 1 { format!(" (and {} more records)", bad_records - 1) } else { String::new() };
-                coverage.unreadable.push(unreadable(format!("record {record}: {error}{more}")));
-            }
-            (None, None, Kind::CloudTrail) => coverage.files_read += 1,
-            (None, None, Kind::NotALog) if file.named => coverage.unreadable.push(unreadable("no CloudTrail log".to_owned())),
-            (None, None, kind) => coverage.skip(kind_name(kind)),
-        }
+        self.denied.extend(other.denied);
     }
 }
 

@@ -21,19 +21,88 @@ impl RequestId {
 
 const SHARDS: u32 = 64;
 
+#[derive(Default)]
 struct Stored {
     fingerprint: Fingerprint,
     parts: Parts,
     policy_arns: u8,
     tags: u16,
     inherited_tags: u16,
+    /// Empty while the request is only reserved.
     body: Box<[u8]>,
+}
+
+impl Stored {
+    fn new(fingerprint: Fingerprint, request: &Request, body: Box<[u8]>, profile: &Profile) -> Stored {
+        Stored {
+            fingerprint,
+            parts: pack(request, profile),
+            policy_arns: u8::try_from(request.policy_arns.len()).unwrap_or(u8::MAX),
+            tags: u16::try_from(request.tags.len()).unwrap_or(u16::MAX),
+            inherited_tags: u16::try_from(request.inherited_tags.len()).unwrap_or(u16::MAX),
+            body,
+        }
+    }
+
+    fn is_reserved(&self) -> bool {
+        self.body.is_empty()
+    }
+}
+
+/// Where the request of a fingerprint is looked for.
+#[derive(Clone, Copy)]
+struct Place {
+    shard: u32,
+    hash: u64,
+}
+
+impl Place {
+    fn of(fingerprint: &Fingerprint) -> Place {
+        let [a, b, c, d, e, f, g, h, first, ..] = *fingerprint;
+        Place { shard: u32::from(first) % SHARDS, hash: u64::from_le_bytes([a, b, c, d, e, f, g, h]) }
+    }
+
+    fn id(self, index: u32) -> RequestId {
+        RequestId(index * SHARDS + self.shard)
+    }
 }
 
 #[derive(Default)]
 struct Shard {
     by_fingerprint: HashTable<u32>,
     stored: Vec<Stored>,
+    reserved: usize,
+}
+
+impl Shard {
+    fn find(&self, place: Place, fingerprint: &Fingerprint) -> Option<u32> {
+        self.by_fingerprint.find(place.hash, |&at| self.stored.get(at as usize).is_some_and(|one| one.fingerprint == *fingerprint)).copied()
+    }
+
+    fn push(&mut self, place: Place, one: Stored) -> Option<u32> {
+        let index = u32::try_from(self.stored.len()).ok()?;
+        self.stored.push(one);
+        let Shard { by_fingerprint, stored, .. } = self;
+        by_fingerprint.insert_unique(place.hash, index, |&at| stored.get(at as usize).map_or(0, |one| Place::of(&one.fingerprint).hash));
+        Some(index)
+    }
+}
+
+/// The fingerprint of `request` made for `role_arn`; the request becomes what its equals become: its policy without white space, ARNs and tags in order.
+pub fn fingerprint(role_arn: Option<&str>, request: &mut Request) -> Fingerprint {
+    canonical(role_arn, request).0
+}
+
+fn canonical(role_arn: Option<&str>, request: &mut Request) -> (Fingerprint, Box<[u8]>) {
+    canonicalise(request);
+    let body = encode(request);
+    let mut digest = Sha256::new();
+    let role = role_arn.unwrap_or_default().as_bytes();
+    digest.update([u8::from(role_arn.is_some())]);
+    digest.update(length(role.len()));
+    digest.update(role);
+    digest.update(&body);
+    (digest.finalize().into(), body)
 }
 
 /// The distinct requests of a scan.
@@ -75,52 +144,58 @@ impl Requests {
 
     /// The id of `request` made for `role_arn`, packed now if it is new.
     pub fn intern(&self, role_arn: Option<&str>, mut request: Request) -> RequestId {
-        canonicalise(&mut request);
-        let body = encode(&request);
-        let mut digest = Sha256::new();
-        let role = role_arn.unwrap_or_default().as_bytes();
-        digest.update([u8::from(role_arn.is_some())]);
-        digest.update(length(role.len()));
-        digest.update(role);
-        digest.update(&body);
-        let fingerprint: Fingerprint = digest.finalize().into();
-
-        let [a, b, c, d, e, f, g, h, first, ..] = fingerprint;
-        let hash = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
-        let at = u32::from(first) % SHARDS;
-        let find = |shard: &Shard| {
-            shard.by_fingerprint.find(hash, |&at| shard.stored.get(at as usize).is_some_and(|one| one.fingerprint == fingerprint)).copied()
-        };
-        let Some(shard) = self.shard(at) else { return RequestId::NONE };
-        let known = find(&shard);
+        let (fingerprint, body) = canonical(role_arn, &mut request);
+        let place = Place::of(&fingerprint);
+        let Some(shard) = self.shard(place.shard) else { return RequestId::NONE };
+        let known = shard.find(place, &fingerprint);
         drop(shard);
         if let Some(index) = known {
-            return RequestId(index * SHARDS + at);
+            return place.id(index);
         }
 
         // Packing compresses: not under the lock.
-        let parts = pack(&request, &self.profile);
-        let Some(mut shard) = self.shard(at) else { return RequestId::NONE };
-        if let Some(index) = find(&shard) {
-            return RequestId(index * SHARDS + at);
+        let stored = Stored::new(fingerprint, &request, body, &self.profile);
+        let Some(mut shard) = self.shard(place.shard) else { return RequestId::NONE };
+        shard.find(place, &fingerprint).or_else(|| shard.push(place, stored)).map_or(RequestId::NONE, |index| place.id(index))
+    }
+
+    /// The id of the request of this fingerprint, which [`Requests::fill`] will bring if it is not there.
+    pub(super) fn reserve(&self, fingerprint: &Fingerprint) -> RequestId {
+        let place = Place::of(fingerprint);
+        let Some(mut shard) = self.shard(place.shard) else { return RequestId::NONE };
+        let index = shard.find(place, fingerprint).or_else(|| {
+            shard.reserved += 1;
+            shard.push(place, Stored { fingerprint: *fingerprint, ..Stored::default() })
+        });
+        index.map_or(RequestId::NONE, |index| place.id(index))
+    }
+
+    /// True when the request of this fingerprint was reserved and has not come.
+    pub(super) fn is_reserved(&self, fingerprint: &Fingerprint) -> bool {
+        let place = Place::of(fingerprint);
+        let Some(shard) = self.shard(place.shard) else { return false };
+        shard.find(place, fingerprint).and_then(|index| shard.stored.get(index as usize)).is_some_and(Stored::is_reserved)
+    }
+
+    /// How many reserved requests have not come.
+    pub(super) fn reserved(&self) -> usize {
+        (0..SHARDS).filter_map(|at| self.shard(at)).map(|shard| shard.reserved).sum()
+    }
+
+    /// Packs `request`, made for `role_arn`, where it was reserved. False where it was not.
+    pub(super) fn fill(&self, role_arn: Option<&str>, mut request: Request) -> bool {
+        let (fingerprint, body) = canonical(role_arn, &mut request);
+        if !self.is_reserved(&fingerprint) {
+            return false;
         }
-        let Ok(index) = u32::try_from(shard.stored.len()) else { return RequestId::NONE };
-        let Shard { by_fingerprint, stored } = &mut *shard;
-        stored.push(Stored {
-            fingerprint,
-            parts,
-            policy_arns: u8::try_from(request.policy_arns.len()).unwrap_or(u8::MAX),
-            tags: u16::try_from(request.tags.len()).unwrap_or(u16::MAX),
-            inherited_tags: u16::try_from(request.inherited_tags.len()).unwrap_or(u16::MAX),
-            body,
-        });
-        by_fingerprint.insert_unique(hash, index, |&at| {
-            stored.get(at as usize).map_or(0, |one| {
-                let [a, b, c, d, e, f, g, h, ..] = one.fingerprint;
-                u64::from_le_bytes([a, b, c, d, e, f, g, h])
-            })
-        });
-        RequestId(index * SHARDS + at)
+        let filled = Stored::new(fingerprint, &request, body, &self.profile);
+        let place = Place::of(&fingerprint);
+        let Some(mut shard) = self.shard(place.shard) else { return false };
+        let Some(index) = shard.find(place, &fingerprint) else { return false };
+        let Some(stored) = shard.stored.get_mut(index as usize).filter(|stored| stored.is_reserved()) else { return false };
+        *stored = filled;
+        shard.reserved -= 1;
+        true
     }
 
     fn stored<T>(&self, id: RequestId, see: impl FnOnce(&Stored) -> T) -> Option<T> {
