@@ -709,6 +709,7 @@ fn an_unattended_run_says_everything_in_json_lines_and_its_counts_last() {
         (Path::new("no/such/path"), &[], 2),
         (Path::new("samples"), &["--layout", "hive", "--format", "json"], 2),
         (Path::new("samples"), &["--out", "/dev/null/out"], 1),
+        (Path::new("samples"), &["--since", "yesterday"], 2),
     ] {
         let mut command = packtrail();
         command.arg("analyze").arg(source).args(["--log-format", "json"]).args(more);

@@ -10,10 +10,14 @@ const ROOMS: [&str; 12] =
     ["policy", "packing", "trail", "record", "sts_call", "scan", "state", "trends", "fixes", "findings", "report", "cli"];
 
 /// Heavy crates and the rooms that may name them.
-const DOORS: [(&str, &[&str]); 14] = [
+const DOORS: [(&str, &[&str]); 20] = [
     ("libdeflater", &["packing", "record"]),
     ("flate2", &["record"]),
     ("walkdir", &["trail"]),
+    ("aws_config", &["trail"]),
+    ("aws_sdk_s3", &["trail"]),
+    ("aws_smithy_http_client", &["trail"]),
+    ("tokio", &["trail"]),
     ("wide", &["record"]),
     ("simdutf8", &["record"]),
     ("memchr", &["record"]),
@@ -22,6 +26,8 @@ const DOORS: [(&str, &[&str]); 14] = [
     ("clap", &["cli"]),
     ("indicatif", &["cli"]),
     ("console", &["cli"]),
+    ("signal_hook", &["cli"]),
+    ("glob", &["trail", "scan", "cli"]),
     ("anyhow", &["cli"]),
     ("rayon", &["scan", "state", "findings", "cli"]),
     ("sha2", &["scan", "state", "fixes"]),

@@ -166,9 +166,11 @@ pub(super) fn run(options: &Options) -> anyhow::Result<End> {
     }
 
     let s3 = s3(options);
+    let sources = sources(options).context("cannot tell where sources lie")?;
     let state = options.state.as_deref().map(|location| open_state(location, &s3, options, started)).transpose()?;
-    let reach = Reach { wanted: wanted(options, state.as_deref()), s3, memory: state.clone().map(|state| state as Arc<dyn Memory>) };
-    let listing = match trail::list(&options.sources, &reach) {
+    let wanted = Wanted { except: own_places(options, &sources)?, ..wanted(options, state.as_deref()) };
+    let reach = Reach { wanted, s3, memory: state.clone().map(|state| state as Arc<dyn Memory>) };
+    let listing = match trail::list(&sources, &reach) {
         Ok(listing) => listing,
         Err(error @ TrailError::S3 { .. }) => return Err(error.into()),
         Err(error @ (TrailError::Missing { .. } | TrailError::Glob { .. })) => return Ok(usage(log, &error)),
@@ -176,7 +178,7 @@ pub(super) fn run(options: &Options) -> anyhow::Result<End> {
     let out = options.out.to_string_lossy();
     let report = Report::open(place(options, &reach.s3)?, &formats, options.layout.into(), &scratch).context("cannot write the report")?;
 
-    let bar = Bar::new(options, &reach);
+    let bar = Bar::new(options, &sources, &reach);
     let scanner = Scanner::new(filter(options), Profile::builtin());
     scanner.read(listing, state.as_deref().map(|state| state as &dyn Recorder), &|progress| bar.show(progress));
     bar.clear();
@@ -241,10 +243,45 @@ fn s3(options: &Options) -> S3Options {
     }
 }
 
+/// The sources as named; with a state by absolute paths, since it knows files by their locations.
+fn sources(options: &Options) -> io::Result<Vec<String>> {
+    let locate = |source: &String| if options.state.is_some() { absolute(source) } else { Ok(source.clone()) };
+    options.sources.iter().map(locate).collect()
+}
+
+fn absolute(location: &str) -> io::Result<String> {
+    if location.starts_with("s3://") {
+        return Ok(location.to_owned());
+    }
+    Ok(std::path::absolute(location)?.to_string_lossy().into_owned())
+}
+
+/// Where this run writes, as far as that lies below a source: state and report are no logs to be read in the next run.
+fn own_places(options: &Options, sources: &[String]) -> io::Result<Vec<String>> {
+    let out = options.out.to_string_lossy();
+    let mut places = Vec::new();
+    for place in [options.state.as_deref(), Some(&*out)].into_iter().flatten() {
+        if place.starts_with("s3://") || options.state.is_some() {
+            let place = format!("{}/", absolute(place)?.trim_end_matches('/'));
+            // A source in one of them is meant to be read.
+            if !sources.iter().any(|source| format!("{source}/").starts_with(&place)) {
+                places.push(place);
+            }
+        }
+    }
+    Ok(places)
+}
+
 /// What the listing may leave out; of the days that a state does not keep, everything.
 fn wanted(options: &Options, state: Option<&State>) -> Wanted {
     let kept_from = state.and_then(State::kept_from).map(|day| i64::from(day) * 86_400);
-    Wanted { since: options.since.max(kept_from), until: options.until, accounts: options.account.clone(), regions: options.region.clone() }
+    Wanted {
+        since: options.since.max(kept_from),
+        until: options.until,
+        accounts: options.account.clone(),
+        regions: options.region.clone(),
+        ..Wanted::default()
+    }
 }
 
 fn filter(options: &Options) -> Filter {
@@ -359,7 +396,7 @@ struct Bar {
 }
 
 impl Bar {
-    fn new(options: &Options, reach: &Reach) -> Bar {
+    fn new(options: &Options, sources: &[String], reach: &Reach) -> Bar {
         let over = Arc::new(AtomicBool::new(false));
         if options.quiet || options.log_format == Log::Json || !io::stderr().is_terminal() {
             return Bar { bar: ProgressBar::hidden(), files: AtomicU64::new(0), bytes: AtomicU64::new(0), over };
@@ -372,7 +409,7 @@ impl Bar {
             return Bar { bar, files: AtomicU64::new(0), bytes: AtomicU64::new(0), over };
         }
         // Counted beside the reading, so that reading never waits for the count.
-        let (sources, reach, counter, stop) = (options.sources.clone(), reach.clone(), bar.clone(), Arc::clone(&over));
+        let (sources, reach, counter, stop) = (sources.to_vec(), reach.clone(), bar.clone(), Arc::clone(&over));
         std::thread::spawn(move || {
             let Ok(listing) = trail::list(&sources, &reach) else { return };
             let mut total = 0;

@@ -71,9 +71,15 @@ impl End {
 
 /// Runs the command in `args` (the program's name first) and returns the exit code.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(args) {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
         Err(error) => {
+            if error.use_stderr() && asks_for_json(&args) {
+                let text = error.render().to_string();
+                let line = text.lines().next().unwrap_or_default();
+                return ExitCode::from(usage(Log::Json, &line.strip_prefix("error: ").unwrap_or(line)).code());
+            }
             // --help and --version come this way too, with code 0. A closed pipe is no reason to fail.
             let _ = error.print();
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
@@ -99,6 +105,12 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             ExitCode::from(1)
         }
     }
+}
+
+/// Whether JSON lines are asked for by arguments that could not be understood as a whole.
+fn asks_for_json(args: &[OsString]) -> bool {
+    args.iter().any(|one| one == "--log-format=json")
+        || args.iter().zip(args.iter().skip(1)).any(|(option, value)| option == "--log-format" && value == "json")
 }
 
 /// Writes to stdout; a reader that closed the pipe has seen enough.

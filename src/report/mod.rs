@@ -30,7 +30,7 @@ use place::{Claim, Written};
 pub use athena::{LocationError, athena};
 pub use columns::{Column, DAILY, EVENTS, FIXES, Kind, PRINCIPALS, TABLES, Table};
 pub use json::{Run, summary};
-pub use place::{Place, Scratch};
+pub use place::{Hold, Place, Scratch};
 pub use terminal::{Style, print, tame};
 
 /// A form of the tables.
@@ -75,7 +75,7 @@ pub enum ReportError {
         source: io::Error,
     },
     /// The store refused.
-    #[error("{0}")]
+    #[error(transparent)]
     Store(StoreError),
     /// A table could not be built or encoded.
     #[error("table `{table}`")]
@@ -297,7 +297,7 @@ fn date_text(day: i32) -> String {
 }
 
 /// What stands in `summary.json`.
-const SUMMARY: [(&str, &str); 9] = [
+const SUMMARY: [(&str, &str); 10] = [
     ("version", "of packtrail"),
     ("started, finished", "when the run began and when its results were complete, UTC"),
     ("sources", "as named on the command line"),
@@ -306,6 +306,7 @@ const SUMMARY: [(&str, &str); 9] = [
         "coverage",
         "files_listed = files_read + files_skipped + unreadable; skipped by kind; bytes_read, bytes_inflated; records; sts_calls = kept_calls + filtered + duplicates; unreadable: location, reason, records_read; denied",
     ),
+    ("state", "with --state: where it lies, how many files were read now and how many known before; else null"),
     ("statuses", "findings by status"),
     ("requests", "distinct requests among the kept calls and their copies"),
     ("profile", "the figures of the engine: limits and overheads in bytes"),

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread;
 
 use chrono::NaiveDate;
@@ -39,8 +39,9 @@ impl Place {
             Place::Directory(directory) => (directory.clone(), true),
             Place::Store(_) => (std::env::temp_dir(), false),
         };
-        // Made while the lock is held: whoever ends the run now waits, and then finds the folder.
-        let mut slot = scratch.lock();
+        // Whoever ends the run just now finds the folder; where the run is already being ended none is made.
+        let _placing = scratch.placing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slot = scratch.slot();
         let folder = fs::create_dir_all(&parent)
             .and_then(|()| Folder::make(&parent, owned))
             .map_err(|source| ReportError::Io { path: parent, source })?;
@@ -142,24 +143,34 @@ fn day_of_key(table: &str, key: &str) -> Option<i32> {
 
 /// The folder of a report that is being written, shared with whoever ends the run before its time.
 #[derive(Clone, Debug, Default)]
-pub struct Scratch(Arc<Mutex<Option<Folder>>>);
+pub struct Scratch {
+    folder: Arc<Mutex<Option<Folder>>>,
+    /// Held while files are put where they belong.
+    placing: Arc<Mutex<()>>,
+}
+
+/// As long as it is kept no file is put where it belongs.
+#[derive(Debug)]
+pub struct Hold<'a>(#[allow(dead_code, reason = "held, not read")] MutexGuard<'a, ()>);
 
 impl Scratch {
-    fn lock(&self) -> MutexGuard<'_, Option<Folder>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Keeps files from being put where they belong, and a run whose folder is gone from complaining: to be kept until the process ends. None where they are
+    /// being put there already.
+    pub fn hold(&self) -> Option<Hold<'_>> {
+        match self.placing.try_lock() {
+            Ok(guard) => Some(Hold(guard)),
+            Err(TryLockError::Poisoned(error)) => Some(Hold(error.into_inner())),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 
-    /// True while files are being put where they belong: [`Scratch::remove`] would wait.
-    pub fn is_busy(&self) -> bool {
-        self.0.try_lock().is_err()
+    /// Removes the folder and what was written in it.
+    pub fn remove(&self) {
+        *self.slot() = None;
     }
 
-    /// Removes the folder and what was written in it; waits where files are already being put where they belong. As long as the answer is kept nothing is
-    /// published and nothing further written: to be kept until the process ends.
-    pub fn remove(&self) -> impl Sized + '_ {
-        let mut slot = self.lock();
-        *slot = None;
-        slot
+    fn slot(&self) -> MutexGuard<'_, Option<Folder>> {
+        self.folder.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -170,15 +181,15 @@ pub(super) struct Claim {
 }
 
 impl Claim {
-    /// Keeps the folder from being removed; waits for good where the run is being ended.
-    pub(super) fn hold(&self) -> impl Sized + '_ {
-        self.scratch.lock()
+    /// Waits for good where the run is being ended.
+    pub(super) fn hold(&self) -> Hold<'_> {
+        Hold(self.scratch.placing.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        *self.scratch.lock() = None;
+        self.scratch.remove();
     }
 }
 
@@ -265,23 +276,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_run_is_ended_only_after_files_have_been_put_in_their_place() {
+    fn a_run_that_is_being_ended_puts_nothing_in_its_place_and_none_is_ended_in_the_middle_of_it() {
         let directory = tempfile::tempdir().unwrap();
         let scratch = Scratch::default();
         let claim = Place::Directory(directory.path().to_owned()).claim(&scratch).unwrap();
-        let held = claim.hold();
-        assert!(scratch.is_busy());
-        let (sender, removed) = mpsc::channel();
-        let other = scratch.clone();
-        std::thread::spawn(move || {
-            let _kept = other.remove();
-            sender.send(()).unwrap();
-        });
-        assert!(removed.recv_timeout(Duration::from_millis(50)).is_err());
+        let placing = claim.hold();
+        assert!(scratch.hold().is_none());
+        drop(placing);
+        let ending = scratch.hold().unwrap();
         assert!(claim.path.exists());
-        drop(held);
-        removed.recv_timeout(Duration::from_secs(10)).unwrap();
+        scratch.remove();
         assert!(!claim.path.exists());
+        let (sender, goes_on) = mpsc::channel();
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let _placing = claim.hold();
+                sender.send(()).unwrap();
+            });
+            assert!(goes_on.recv_timeout(Duration::from_millis(50)).is_err());
+            drop(ending);
+            goes_on.recv_timeout(Duration::from_secs(10)).unwrap();
+        });
     }
 
     #[test]

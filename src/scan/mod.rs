@@ -588,6 +588,8 @@ impl Sightings {
     /// Inside a run of one regime every refusal has the same nearest regime, so the ends of the run suffice.
     fn compact(&mut self) {
         self.0.sort_unstable_by_key(|&(region, time, regime)| (region.order(), time, regime));
+        // Of two in the same second the older regime counts.
+        self.0.dedup_by_key(|&mut (region, time, _)| (region, time));
         let mut ends: Vec<(Name, i64, Regime)> = Vec::new();
         for run in self.0.chunk_by(|a, b| (a.0, a.2) == (b.0, b.2)) {
             ends.extend(run.first());
@@ -602,7 +604,8 @@ impl Sightings {
 struct Timelines(FxHashMap<Name, Vec<(i64, Regime)>>);
 
 impl Timelines {
-    /// Takes a granted call; in each region they come in order of time. Of a run of one regime only the ends are kept: inside it the nearest is of that regime.
+    /// Takes the regime of a second in which a region granted calls; in each region seconds come in order, each once. Of a run of one regime only the ends
+    /// are kept: inside it the nearest is of that regime.
     fn push(&mut self, region: Name, time: i64, regime: Regime) {
         let line = self.0.entry(region).or_default();
         if let [.., before, last] = line.as_mut_slice()
@@ -615,18 +618,40 @@ impl Timelines {
         }
     }
 
-    /// The regime of the granted call nearest to `time` in `region`; of two equally near the earlier, of two in the same second the older regime.
+    /// The regime of the granted call nearest to `time` in `region`; of two equally near the earlier.
     fn nearest(&self, region: Name, time: i64) -> Option<Regime> {
         let line = self.0.get(&region)?;
         let (before, after) = line.split_at(line.partition_point(|&(at, _)| at <= time));
-        let at = |end: Option<&(i64, Regime)>, side: &[(i64, Regime)]| {
-            let at = end?.0;
-            Some((at, side.iter().filter(|one| one.0 == at).map(|one| one.1).min()?))
-        };
-        match (at(before.last(), before), at(after.first(), after)) {
-            (Some((before, regime)), Some((after, _))) if time - before <= after - time => Some(regime),
-            (_, Some((_, regime))) | (Some((_, regime)), None) => Some(regime),
+        match (before.last(), after.first()) {
+            (Some((before, regime)), Some((after, _))) if time - before <= after - time => Some(*regime),
+            (_, Some((_, regime))) | (Some((_, regime)), None) => Some(*regime),
             (None, None) => None,
+        }
+    }
+}
+
+/// The regimes of one second by region, the older where both were seen: a line takes seconds, so that it does not matter in which order calls come.
+#[derive(Default)]
+struct Second {
+    time: i64,
+    regimes: Vec<(Name, Regime)>,
+}
+
+impl Second {
+    fn add(&mut self, lines: &mut Timelines, region: Name, time: i64, regime: Regime) {
+        if time != self.time {
+            self.end(lines);
+            self.time = time;
+        }
+        match self.regimes.iter_mut().find(|(other, _)| *other == region) {
+            Some((_, older)) => *older = regime.min(*older),
+            None => self.regimes.push((region, regime)),
+        }
+    }
+
+    fn end(&mut self, lines: &mut Timelines) {
+        for (region, regime) in self.regimes.drain(..) {
+            lines.push(region, self.time, regime);
         }
     }
 }
@@ -636,23 +661,52 @@ fn assign_regimes(calls: &mut Calls, mut sightings: Sightings) {
     sightings.0.sort_unstable_by_key(|&(_, time, _)| time);
     let mut seen = sightings.0.into_iter().peekable();
     let mut lines = Timelines::default();
+    let mut second = Second::default();
     let mut refusals: Vec<Slot> = Vec::new();
     for (slot, call) in calls.iter() {
         match (call.outcome, call.regime) {
             (Outcome::Granted, Some(regime)) => {
                 while let Some((region, time, regime)) = seen.next_if(|&(_, time, _)| time <= call.time) {
-                    lines.push(region, time, regime);
+                    second.add(&mut lines, region, time, regime);
                 }
-                lines.push(call.region, call.time, regime);
+                second.add(&mut lines, call.region, call.time, regime);
             }
             _ => refusals.push(slot),
         }
     }
     for (region, time, regime) in seen {
-        lines.push(region, time, regime);
+        second.add(&mut lines, region, time, regime);
     }
+    second.end(&mut lines);
     for slot in refusals {
         let regime = calls.get(slot).and_then(|call| lines.nearest(call.region, call.time));
         calls.set_regime(slot, regime);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn the_nearest_regime_is_that_of_all_calls_in_whatever_order_they_come(
+            seen in proptest::collection::vec((0_i64..30, any::<bool>(), any::<u32>()), 1..40),
+            at in 0_i64..30,
+        ) {
+            let region = Names::default().intern("us-east-1");
+            let regime = |new| if new { Regime::SessionToken } else { Regime::PackedPolicy };
+            let expected = seen.iter().map(|&(time, new, _)| ((time - at).abs(), time, regime(new))).min().map(|(_, _, regime)| regime);
+            let mut shuffled = seen;
+            shuffled.sort_by_key(|&(time, _, order)| (time, order));
+            let (mut lines, mut second) = (Timelines::default(), Second::default());
+            for (time, new, _) in shuffled {
+                second.add(&mut lines, region, time, regime(new));
+            }
+            second.end(&mut lines);
+            prop_assert_eq!(lines.nearest(region, at), expected);
+        }
     }
 }

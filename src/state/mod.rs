@@ -420,11 +420,15 @@ impl State {
     fn close_days(&self, manifest: &mut Manifest) {
         let mut run = lock(&self.run);
         let today = Day::try_from(self.settings.now.div_euclid(DAY_SECONDS)).unwrap_or(0);
-        let unreached = std::mem::take(&mut run.unreached);
+        let mut unreached: BTreeMap<String, Vec<Day>> = BTreeMap::new();
+        for (folder, day) in std::mem::take(&mut run.unreached) {
+            unreached.entry(folder).or_default().push(day);
+        }
         for (folder, mut from, through) in std::mem::take(&mut run.listed) {
             let through = through.min(today.saturating_sub(OVERLAP_DAYS + 1));
-            let mut open: Vec<Day> = unreached.iter().filter(|(other, _)| *other == folder).map(|&(_, day)| day).collect();
+            let mut open = unreached.get(&folder).cloned().unwrap_or_default();
             open.sort_unstable();
+            open.dedup();
             let ranges = manifest.listed.entry(folder).or_default();
             for day in open.into_iter().filter(|&day| day <= through) {
                 days::close(ranges, from, day - 1);

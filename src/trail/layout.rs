@@ -26,23 +26,44 @@ pub struct Delivery<'a> {
 /// Reads CloudTrail's layout off a location (a path, or `s3://` with bucket and key). None where it does not follow the layout, or holds no management events.
 pub fn delivery(location: &str) -> Option<Delivery<'_>> {
     let (folders, name) = location.rsplit_once('/')?;
-    let mut backward = folders.rsplitn(7, '/');
-    let day = backward.next()?;
-    let month = backward.next()?;
-    let year = backward.next()?;
-    let region = backward.next()?;
-    let service = backward.next()?;
-    let account = backward.next()?;
-    if service != "CloudTrail" || !is_account(account) || region.is_empty() {
+    let (account, region, folder) = region_folder(location)?;
+    let mut days = folders.get(folder.len()..)?.split('/');
+    let (year, month, day) = (days.next()?, days.next()?, days.next()?);
+    if days.next().is_some() {
         return None;
     }
     let number =
         |text: &str, digits: usize| (text.len() == digits && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().ok())?;
     let date = NaiveDate::from_ymd_opt(i32::try_from(number(year, 4)?).ok()?, number(month, 2)?, number(day, 2)?)?;
-    let folder = location.get(..folders.len().checked_sub("/YYYY/MM/DD".len())? + 1)?;
     let time =
         name.split('_').find_map(|part| NaiveDateTime::parse_from_str(part, "%Y%m%dT%H%MZ").ok()).map(|time| time.and_utc().timestamp());
     Some(Delivery { folder, account, region, day: day_of(date), time })
+}
+
+/// The account, the region and the folder of the region (up to and with its `/`) that `path` lies in or is; None where it lies in none.
+///
+/// `account/CloudTrail/` may also be part of a prefix that the trail's owner chose: what follows must look like a region, and the last such place counts.
+pub(super) fn region_folder(path: &str) -> Option<(&str, &str, &str)> {
+    let mut end = path.len();
+    loop {
+        let at = path.get(..end)?.rfind("/CloudTrail/")?;
+        let account = path.get(..at)?.rsplit('/').next()?;
+        let below = at + "/CloudTrail/".len();
+        if let Some((region, _)) = path.get(below..)?.split_once('/')
+            && is_account(account)
+            && is_region(region)
+        {
+            return Some((account, region, path.get(..below + region.len() + 1)?));
+        }
+        end = at;
+    }
+}
+
+/// Whether `text` has the form of a region's name: `us-east-1`, `us-gov-west-1`, `eusc-de-east-1`.
+fn is_region(text: &str) -> bool {
+    let letters = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase());
+    text.rsplit_once('-')
+        .is_some_and(|(names, number)| number.parse::<u8>().is_ok() && names.contains('-') && names.split('-').all(letters))
 }
 
 /// Whether `text` is an account id: 12 digits.
@@ -82,8 +103,22 @@ mod tests {
             "s3://b/AWSLogs/11112222333/CloudTrail/us-east-1/2026/09/15/x.json.gz",
             "s3://b/AWSLogs/111122223333/CloudTrail/us-east-1/2026/13/15/x.json.gz",
             "s3://b/AWSLogs/111122223333/CloudTrail/us-east-1/x.json.gz",
+            "s3://b/AWSLogs/111122223333/CloudTrail/us-east-1/2026/09/15/12/x.json.gz",
+            "s3://b/111122223333/CloudTrail/AWSLogs/2026/09/15/x.json.gz",
         ] {
             assert_eq!(delivery(location), None, "{location}");
+        }
+    }
+
+    #[test]
+    fn a_prefix_that_looks_like_the_layout_is_not_taken_for_it() {
+        let location = "s3://b/111122223333/CloudTrail/AWSLogs/444455556666/CloudTrail/us-gov-west-1/2026/09/15/x.json.gz";
+        let found = delivery(location).unwrap();
+        assert_eq!((found.account, found.region), ("444455556666", "us-gov-west-1"));
+        assert_eq!(found.folder, "s3://b/111122223333/CloudTrail/AWSLogs/444455556666/CloudTrail/us-gov-west-1/");
+        // Every folder from the region's down tells the same.
+        for (at, _) in location.match_indices('/').filter(|&(at, _)| at + 1 >= found.folder.len()) {
+            assert_eq!(region_folder(&location[..=at]), Some(("444455556666", "us-gov-west-1", found.folder)));
         }
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use walkdir::{DirEntry, WalkDir};
 
 use super::s3::{self, Remote};
-use super::{Day, LogFile, Memory, Reach, TrailError};
+use super::{Day, LogFile, Memory, Reach, TrailError, Wanted};
 
 /// A folder beside `CloudTrail/` in a trail's bucket that holds no management events, hence no STS calls.
 ///
@@ -88,6 +88,7 @@ pub struct Listing {
     /// What lies in S3: listed and fetched beside the reading of the rest, and handed out after it.
     remote: Option<Remote>,
     memory: Memories,
+    wanted: Wanted,
 }
 
 /// What earlier runs have read.
@@ -168,7 +169,7 @@ pub fn list(sources: &[String], reach: &Reach) -> Result<Listing, TrailError> {
     // Last, so that wrong usage is told before anything is asked for.
     let in_s3: Vec<&str> = in_s3.into_iter().map(String::as_str).collect();
     let remote = if in_s3.is_empty() { None } else { Some(s3::list(&in_s3, reach)?) };
-    Ok(Listing { sources: found, walk: None, seen, remote, memory: Memories(reach.memory.clone()) })
+    Ok(Listing { sources: found, walk: None, seen, remote, memory: Memories(reach.memory.clone()), wanted: reach.wanted.clone() })
 }
 
 impl Iterator for Listing {
@@ -178,6 +179,7 @@ impl Iterator for Listing {
         loop {
             let local = self.next_local();
             match (&local, &self.memory.0) {
+                (Some(Entry::File(file)), _) if self.wanted.excepts(&file.location) => {}
                 (Some(Entry::File(file)), Some(memory)) if memory.knows(file) => {}
                 (Some(_), _) => return local,
                 // Known files were left out before they were fetched.

@@ -27,6 +27,8 @@ pub struct Wanted {
     pub accounts: Vec<String>,
     /// Logs of these regions; of all when empty.
     pub regions: Vec<String>,
+    /// Not the files whose locations begin with one of these: what the run itself writes.
+    pub except: Vec<String>,
 }
 
 /// How S3 is reached.
@@ -47,6 +49,12 @@ pub struct S3Options {
 impl Default for S3Options {
     fn default() -> S3Options {
         S3Options { profile_name: None, role_arn: None, requester_pays: false, requests: 32, bytes: 64 << 20 }
+    }
+}
+
+impl Wanted {
+    fn excepts(&self, location: &str) -> bool {
+        self.except.iter().any(|place| location.starts_with(place.as_str()))
     }
 }
 

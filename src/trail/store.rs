@@ -11,7 +11,7 @@ use super::s3::{self, Cause, Condition, Failure, Objects};
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The file system or the network refused.
-    #[error("{location}: {source}")]
+    #[error("{location}")]
     Io {
         /// The file concerned.
         location: String,

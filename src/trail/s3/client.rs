@@ -33,6 +33,7 @@ const UPLOAD: Duration = Duration::from_secs(600);
 pub(super) struct Session {
     config: SdkConfig,
     payer: Option<RequestPayer>,
+    profile: Option<String>,
 }
 
 impl Session {
@@ -52,13 +53,16 @@ impl Session {
     async fn open(options: &S3Options, timeouts: TimeoutConfig) -> Session {
         let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
             .http_client(http_client())
-            .retry_config(RetryConfig::standard().with_max_attempts(8).with_initial_backoff(Duration::from_millis(500)))
             .timeout_config(timeouts)
             // Bodies are watched in `fetch`, which can also continue them.
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             // Compatible stores do not know S3's newer checksums.
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
+        // Who sets this variable knows better.
+        if std::env::var_os("AWS_MAX_ATTEMPTS").is_none() {
+            loader = loader.retry_config(RetryConfig::standard().with_max_attempts(8).with_initial_backoff(Duration::from_millis(500)));
+        }
         if let Some(name) = &options.profile_name {
             loader = loader.profile_name(name);
         }
@@ -70,7 +74,7 @@ impl Session {
             let provider = AssumeRoleProvider::builder(role).session_name("packtrail").configure(&config).build().await;
             config = config.into_builder().credentials_provider(SharedCredentialsProvider::new(provider)).build();
         }
-        Session { config, payer: options.requester_pays.then_some(RequestPayer::Requester) }
+        Session { config, payer: options.requester_pays.then_some(RequestPayer::Requester), profile: options.profile_name.clone() }
     }
 
     fn client(&self, region: Option<String>) -> Client {
@@ -149,7 +153,10 @@ impl Bucket {
                     redirects += 1;
                     bucket.client = session.client(Some(region));
                 }
-                _ => return (bucket, answer.map_err(|error| Failure::of(&error, "s3:ListBucket"))),
+                _ => {
+                    let answer = answer.map_err(|error| Failure::of(&error, "s3:ListBucket"));
+                    return (bucket, answer.map_err(|failure| failure.with_profile(session.profile.as_deref())));
+                }
             }
         }
     }

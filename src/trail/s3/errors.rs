@@ -4,6 +4,8 @@ use std::io;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ErrorMetadata, ProvideErrorMetadata, SdkError};
 
+const NO_CREDENTIALS: &str = "no credentials found: neither in AWS_* variables nor in a profile, nor from this machine's role";
+
 /// Why a request failed for good, in one line that names no secret.
 ///
 /// Of what the server says only its code is told: its messages may hold session names.
@@ -29,6 +31,16 @@ impl Failure {
         Failure { cause: Cause::Other, text }
     }
 
+    /// Names the profile that was asked for where there are no credentials.
+    pub fn with_profile(self, profile: Option<&str>) -> Failure {
+        match profile {
+            Some(profile) if self.text == NO_CREDENTIALS => {
+                Failure { text: format!("no credentials found, nor any in profile `{profile}`"), ..self }
+            }
+            _ => self,
+        }
+    }
+
     /// What `error` comes to where `permission` was needed.
     pub fn of<E>(error: &SdkError<E, HttpResponse>, permission: &str) -> Failure
     where
@@ -42,6 +54,7 @@ impl Failure {
         let (cause, text) = match (code.unwrap_or_default(), status) {
             ("NoSuchBucket", _) => (Cause::Other, "no such bucket".to_owned()),
             ("InvalidAccessKeyId", _) => (Cause::Other, "S3 does not know this access key".to_owned()),
+            ("NotSignedUp", _) => (Cause::Other, "the account of this access key has no S3".to_owned()),
             ("SignatureDoesNotMatch", _) => (Cause::Other, "wrong secret access key for this access key".to_owned()),
             ("ExpiredToken" | "ExpiredTokenException" | "RequestExpired" | "TokenRefreshRequired", _) => {
                 (Cause::Other, "the credentials have expired".to_owned())
@@ -87,8 +100,8 @@ fn without_answer(error: &(dyn Error + 'static)) -> String {
             return format!("cannot get credentials: {}", answer.code().unwrap_or("refused"));
         }
         let text = root.to_string();
-        if text.contains("no providers in chain provided credentials") {
-            return "no credentials found: neither in AWS_* variables nor in a profile, nor from this machine's role".to_owned();
+        if text.contains("no credentials found in chain") || text.contains("no providers in chain provided credentials") {
+            return NO_CREDENTIALS.to_owned();
         }
         credentials |= text.contains("credential");
         match root.source() {

@@ -254,7 +254,7 @@ impl Download {
             if self.continued == CONTINUED {
                 return Err(Failure::other(format!("body {broken} after {} of {} bytes, again and again", self.at, self.length)));
             }
-            sleep(Duration::from_millis(100 << self.continued)).await;
+            sleep(Duration::from_millis((100 << self.continued).min(2000))).await;
             self.continued += 1;
         }
     }

@@ -2,6 +2,7 @@ use std::collections::HashSet;
 use std::future::Future;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -13,7 +14,7 @@ use super::client::{Bucket, Session};
 use super::errors::{Cause, Failure};
 use super::fetch::{Fetched, Limits, Object};
 use super::{runtime, split, wait};
-use crate::trail::layout::{day_folders, delivery, is_account};
+use crate::trail::layout::{day_folders, delivery, is_account, region_folder};
 use crate::trail::{Day, Entry, Folder, LogFile, Memory, Reach, TrailError, Wanted};
 
 /// Folders are searched for the layout this far below a source; what lies deeper is listed whole.
@@ -183,16 +184,36 @@ fn stamp(etag: Option<&str>, modified: Option<&DateTime>) -> u64 {
     }
 }
 
-/// Says that a region's folder was listed, once all its files have been handed out.
+/// Says that a region's folder was listed, once all its files have been handed out, if it was listed to its end.
 struct Whole {
-    entry: Mutex<Option<Entry>>,
+    entry: Option<Entry>,
+    complete: AtomicBool,
     entries: mpsc::UnboundedSender<Entry>,
 }
 
 impl Drop for Whole {
     fn drop(&mut self) {
-        if let Some(entry) = self.entry.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
+        if let Some(entry) = self.entry.take().filter(|_| *self.complete.get_mut()) {
             let _ = self.entries.send(entry);
+        }
+    }
+}
+
+/// Names what was being listed or fetched if that ends in no other way than a panic: nothing is lost without a word.
+struct Watch {
+    location: String,
+    whole: Option<Arc<Whole>>,
+    entries: mpsc::UnboundedSender<Entry>,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            if let Some(whole) = &self.whole {
+                whole.complete.store(false, Ordering::Release);
+            }
+            let location = std::mem::take(&mut self.location);
+            let _ = self.entries.send(Entry::Unreadable { location, reason: "failed inside packtrail: this is a bug".to_owned() });
         }
     }
 }
@@ -268,7 +289,7 @@ enum Place<'a> {
     Accounts,
     /// An account's folder in one of these.
     Account(&'a str),
-    /// `account/CloudTrail/`: regions lie below.
+    /// `CloudTrail/` in an account's folder: regions lie below.
     Regions(&'a str),
     /// A region's folder, or a year, month or day in it.
     Region { account: &'a str, region: &'a str, folder: &'a str },
@@ -277,22 +298,18 @@ enum Place<'a> {
 }
 
 fn place(prefix: &str) -> Place<'_> {
-    let names: Vec<&str> = prefix.strip_suffix('/').unwrap_or(prefix).split('/').collect();
-    for (at, pair) in names.windows(2).enumerate() {
-        let [account, "CloudTrail"] = *pair else { continue };
-        if !is_account(account) {
-            continue;
-        }
-        let Some(region) = names.get(at + 2) else { return Place::Regions(account) };
-        let folder = prefix.match_indices('/').nth(at + 2).and_then(|(end, _)| prefix.get(..=end));
-        return Place::Region { account, region, folder: folder.unwrap_or(prefix) };
+    if let Some((account, region, folder)) = region_folder(prefix) {
+        return Place::Region { account, region, folder };
     }
+    let names: Vec<&str> = prefix.strip_suffix('/').unwrap_or(prefix).split('/').collect();
     let organisation = |name: &str| name.starts_with("o-");
     match *names.as_slice() {
         [.., "AWSLogs"] => Place::Accounts,
         [.., "AWSLogs", name] if organisation(name) => Place::Accounts,
         [.., "AWSLogs", account] if is_account(account) => Place::Account(account),
         [.., "AWSLogs", name, account] if organisation(name) && is_account(account) => Place::Account(account),
+        [.., "AWSLogs", account, "CloudTrail"] if is_account(account) => Place::Regions(account),
+        [.., "AWSLogs", name, account, "CloudTrail"] if organisation(name) && is_account(account) => Place::Regions(account),
         _ => Place::Elsewhere,
     }
 }
@@ -331,7 +348,8 @@ impl Walk {
                     bounds = days.keys(folder);
                     if folder == prefix {
                         whole = Some(Arc::new(Whole {
-                            entry: Mutex::new(Some(days.listed(self.bucket.location(folder)))),
+                            entry: Some(days.listed(self.bucket.location(folder))),
+                            complete: AtomicBool::new(false),
                             entries: shared.entries.clone(),
                         }));
                     }
@@ -339,15 +357,17 @@ impl Walk {
                 Place::Elsewhere => levels = depth < SEARCHED_LEVELS,
             }
         }
-        if let Err(failure) = self.pages(&prefix, depth, levels, bounds, whole.as_ref()).await {
-            if let Some(whole) = &whole {
-                whole.entry.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let _watch = Watch { location: self.bucket.location(&prefix), whole: whole.clone(), entries: shared.entries.clone() };
+        match (self.pages(&prefix, depth, levels, bounds, whole.as_ref()).await, &whole) {
+            (Ok(()), Some(whole)) => whole.complete.store(true, Ordering::Release),
+            (Ok(()), None) => {}
+            (Err(failure), _) => {
+                let location = self.bucket.location(&prefix);
+                let _ = shared.entries.send(match failure.cause {
+                    Cause::Denied => Entry::Denied { prefix: location, reason: failure.text },
+                    _ => Entry::Unreadable { location, reason: format!("cannot be listed: {}", failure.text) },
+                });
             }
-            let location = self.bucket.location(&prefix);
-            let _ = shared.entries.send(match failure.cause {
-                Cause::Denied => Entry::Denied { prefix: location, reason: failure.text },
-                _ => Entry::Unreadable { location, reason: format!("cannot be listed: {}", failure.text) },
-            });
         }
     }
 
@@ -393,22 +413,29 @@ impl Walk {
                     spawn(Arc::clone(self), below.to_owned(), depth + 1);
                 }
             }
+            let mut over = false;
+            let mut wanted = Vec::new();
             for listed in page.contents() {
                 let Some(key) = listed.key() else { continue };
                 if end.as_deref().is_some_and(|end| key >= end) {
+                    over = true;
+                    break;
+                }
+                if names.insert(key.to_owned()) && !before.contains(key) && self.wants(key) {
+                    wanted.extend(found(&self.bucket, listed, false));
+                }
+            }
+            // A memory may lie in S3 itself: asked here, it may wait for the runtime without standing on it.
+            tokio::task::block_in_place(|| wanted.retain(|found| shared.is_new(found)));
+            for mut found in wanted {
+                found.folder = whole.cloned();
+                // Nobody reads any more.
+                if shared.found.send(found).await.is_err() {
                     return Ok(());
                 }
-                if !names.insert(key.to_owned()) || before.contains(key) || !self.wants(key) {
-                    continue;
-                }
-                let Some(mut found) = found(&self.bucket, listed, false) else { continue };
-                if shared.is_new(&found) {
-                    found.folder = whole.cloned();
-                    // Nobody reads any more.
-                    if shared.found.send(found).await.is_err() {
-                        return Ok(());
-                    }
-                }
+            }
+            if over {
+                return Ok(());
             }
             before = names;
             token = page.next_continuation_token.filter(|_| page.is_truncated == Some(true));
@@ -424,6 +451,9 @@ impl Walk {
         let mut above = folders(below);
         above.next_back();
         if !self.special && above.any(|name| Folder::of_name(name).is_some()) {
+            return false;
+        }
+        if self.shared.wanted.excepts(&self.bucket.location(key)) {
             return false;
         }
         let Some(delivery) = delivery(key) else { return true };
@@ -477,6 +507,7 @@ async fn fetch(mut found: mpsc::Receiver<Found>, limits: Arc<Limits>, entries: m
         let Ok(request) = Arc::clone(&limits.requests).acquire_owned().await else { return };
         let entries = entries.clone();
         tokio::spawn(async move {
+            let _watch = Watch { location: file.location.clone(), whole: folder.clone(), entries: entries.clone() };
             let fetched = Fetched::whole(object, held).await;
             drop(request);
             let _ = entries.send(Entry::File(file.fetched(fetched)));
@@ -502,7 +533,15 @@ mod tests {
             ("x/o-abc/111122223333/", Place::Elsewhere),
             ("x/111122223333/", Place::Elsewhere),
             ("AWSLogs/111122223333/Config/", Place::Elsewhere),
-            ("x/111122223333/CloudTrail/", Place::Regions("111122223333")),
+            ("x/111122223333/CloudTrail/", Place::Elsewhere),
+            ("x/AWSLogs/o-abc/111122223333/CloudTrail/", Place::Regions("111122223333")),
+            // A prefix that the trail's owner chose.
+            ("111122223333/CloudTrail/AWSLogs/", Place::Accounts),
+            ("111122223333/CloudTrail/AWSLogs/444455556666/", Place::Account("444455556666")),
+            (
+                "111122223333/CloudTrail/AWSLogs/444455556666/CloudTrail/us-east-1/2026/",
+                region("444455556666", "us-east-1", "111122223333/CloudTrail/AWSLogs/444455556666/CloudTrail/us-east-1/"),
+            ),
             ("AWSLogs/111122223333/CloudTrail-Digest/", Place::Elsewhere),
             (
                 "AWSLogs/111122223333/CloudTrail/us-east-1/",

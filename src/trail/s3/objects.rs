@@ -58,12 +58,22 @@ impl Objects {
     pub fn get(&self, key: &str) -> Result<Option<(Vec<u8>, String)>, Failure> {
         let Bucket { client, name, .. } = &*self.bucket;
         let found = wait(async {
-            let head = client.head_object().bucket(name).key(self.key(key)).send().await;
-            let head = head.map_err(|error| Failure::of(&error, "s3:GetObject"))?;
-            let bytes = head.content_length().and_then(|length| u64::try_from(length).ok()).unwrap_or_default();
-            let etag = head.e_tag().unwrap_or_default().to_owned();
-            let object = Object { bucket: Arc::clone(&self.bucket), key: self.key(key), bytes, etag: Some(etag.clone()) };
-            Ok((whole(object).await?, etag))
+            let mut failed: Option<(String, Failure)> = None;
+            loop {
+                let head = client.head_object().bucket(name).key(self.key(key)).send().await;
+                let head = head.map_err(|error| Failure::of(&error, "s3:GetObject"))?;
+                let bytes = head.content_length().and_then(|length| u64::try_from(length).ok()).unwrap_or_default();
+                let etag = head.e_tag().unwrap_or_default().to_owned();
+                // Another process may replace it between the two requests; if it did not, the failure is one.
+                if let Some((_, failure)) = failed.filter(|(before, _)| *before == etag) {
+                    return Err(failure);
+                }
+                let object = Object { bucket: Arc::clone(&self.bucket), key: self.key(key), bytes, etag: Some(etag.clone()) };
+                match whole(object).await {
+                    Ok(bytes) => return Ok((bytes, etag)),
+                    Err(failure) => failed = Some((etag, failure)),
+                }
+            }
         });
         match found {
             Ok(found) => Ok(Some(found)),
