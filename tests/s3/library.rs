@@ -17,7 +17,11 @@ use super::{command, key, log, moto, moto_bucket};
 /// Runs the test `name` of this module again with S3 at `url`, unless this is that run.
 fn child(name: &str, url: &str) {
     let mut command = command(&std::env::current_exe().unwrap(), url);
-    let ran = command.args(["--exact", &format!("library::{name}"), "--nocapture"]).env("PACKTRAIL_CHILD", name).output().unwrap();
+    let ran = command
+        .args(["--exact", &format!("library::{name}"), "--nocapture", "--include-ignored"])
+        .env("PACKTRAIL_CHILD", name)
+        .output()
+        .unwrap();
     assert!(
         ran.status.success() && String::from_utf8_lossy(&ran.stdout).contains("1 passed"),
         "{}{}",
@@ -110,12 +114,13 @@ fn a_store_in_s3_keeps_the_contract() {
 }
 
 #[test]
+#[ignore = "needs the server that .ci/run starts"]
 fn a_store_in_another_implementation_keeps_the_contract() {
     if is_child("a_store_in_another_implementation_keeps_the_contract") {
         contract(&format!("s3://stores/{}", std::process::id()), true);
         return;
     }
-    let Some(url) = moto() else { return };
+    let url = moto();
     moto_bucket(&url, "stores", &[]);
     child("a_store_in_another_implementation_keeps_the_contract", &url);
 }
