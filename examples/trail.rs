@@ -1,7 +1,7 @@
 //! Makes trails to look at and to measure with.
 //!
-//! `cargo run --release --example trail -- samples DIR` writes the sample organisation that `samples/` holds;
-//! `cargo run --release --example trail -- corpus DIR FILES RECORDS_PER_FILE STS_SHARE DISTINCT_REQUESTS` writes a large corpus.
+//! `cargo run --example trail -- samples DIR` writes the sample organisation that `samples/` holds;
+//! `cargo run --example trail -- corpus DIR FILES RECORDS_PER_FILE STS_SHARE DISTINCT_REQUESTS` writes a large corpus.
 
 #[path = "../tests/generator/mod.rs"]
 mod generator;
