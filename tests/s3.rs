@@ -410,6 +410,59 @@ fn resets_are_tried_again() {
 }
 
 #[test]
+fn silence_is_not_waited_for() {
+    let server = with_samples();
+    let silent = logs().swap_remove(0);
+    let key = silent.clone();
+    let proxy = Proxy::before(
+        &server.url,
+        move |seen, before| {
+            if seen.key() == key && before == 0 { Act::Wait(Duration::from_secs(120)) } else { Act::Pass }
+        },
+    );
+    let began = Instant::now();
+    let ran = packtrail(&proxy.url, &["s3://trail"], &[]);
+    assert_eq!((ran.code, proxy.log().iter().filter(|seen| seen.key() == silent).count()), (0, 2), "{}", ran.stderr);
+    // Asked again after 30 s without a byte, long before the answer.
+    assert!(began.elapsed() < Duration::from_secs(110));
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_ends_a_run_that_waits_for_s3_and_leaves_no_report() {
+    let server = with_samples();
+    let proxy = Proxy::before(&server.url, |seen, _| if seen.is_list() { Act::Pass } else { Act::Wait(Duration::from_secs(120)) });
+    let out = tempfile::tempdir().unwrap();
+    let mut command = command(Path::new(env!("CARGO_BIN_EXE_packtrail")), &proxy.url);
+    let mut run = command.args(["analyze", "s3://trail", "--quiet", "--out"]).arg(out.path()).spawn().unwrap();
+    let began = Instant::now();
+    while proxy.gets() == 0 && began.elapsed() < Duration::from_secs(60) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(Command::new("kill").args(["-INT", &run.id().to_string()]).status().unwrap().success());
+    assert_eq!(run.wait().unwrap().code(), Some(130));
+    assert!(began.elapsed() < Duration::from_secs(100), "long before an answer");
+    assert_eq!(fs::read_dir(out.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn no_more_than_32_requests_are_in_flight() {
+    const ANSWER: Duration = Duration::from_millis(300);
+    let server = with_samples();
+    let asked = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let times = std::sync::Arc::clone(&asked);
+    let proxy = Proxy::before(&server.url, move |_, _| {
+        times.lock().unwrap().push(Instant::now());
+        Act::Wait(ANSWER)
+    });
+    assert_eq!(packtrail(&proxy.url, &["s3://trail"], &[]).code, 0);
+    let asked = asked.lock().unwrap();
+    // Each takes at least so long: what was asked within that time was in flight together.
+    let most = asked.iter().map(|from| asked.iter().filter(|at| (*from..*from + ANSWER).contains(*at)).count()).max();
+    assert!(most.is_some_and(|most| (17..=32).contains(&most)), "{most:?}");
+}
+
+#[test]
 fn a_body_that_breaks_off_is_continued() {
     survives(|seen| if seen.is_get() { Act::Cut(700) } else { Act::Cut(100) });
     survives(|seen| if seen.is_get() { Act::Cut(0) } else { Act::Pass });
