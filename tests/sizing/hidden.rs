@@ -180,7 +180,7 @@ impl Content {
             arn: rng.whole(2, 40) as usize,
             arn_share: if rng.chance(60.0) { 0.0 } else { *rng.pick(&[0.25, 0.5, 0.75, 1.0]) },
             codec: Codec::draw(rng),
-            input: Input::Plain(form, *rng.pick(&[0, 0x20, 0x80, 0xc8])),
+            input: Input::Plain(form, *rng.pick(&[0, 0, 0x20, 0x80])),
             statement: rng.whole(0, 30) as usize,
             policy: rng.whole(0, 40) as usize,
             smaller_of_both: rng.chance(75.0),

@@ -12,4 +12,5 @@ pub mod policies;
 pub mod requests;
 #[path = "../generator/rng.rs"]
 pub mod rng;
+pub mod score;
 pub mod trail;
