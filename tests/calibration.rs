@@ -49,7 +49,7 @@ impl Row {
         let profile = fit(&train);
         let seconds = start.elapsed().as_secs_f64();
         let scores = |profile: &Profile| Regime::ALL.map(|regime| score(profile, &test, regime));
-        let chosen = Regime::ALL.map(|_| format!("deflate {}", profile.deflate_level));
+        let chosen = Regime::ALL.map(|regime| profile.sizing(regime).codec.to_string());
         Row { seed, hidden, in_family, builtin: scores(&Profile::builtin()), fitted: scores(&profile), chosen, seconds }
     }
 
@@ -246,8 +246,8 @@ fn the_oracle_with_the_engines_figures_sizes_the_public_points_as_the_engine_doe
         let session = Session::new(Operation::AssumeRole, CallerKind::IamUser);
         let packed = hidden.old.content.bytes(&request);
         let oracle = hidden.size(Regime::PackedPolicy, &request, packed, &session, Unseen::default()).percent.unwrap();
-        let parts = pack(&request, &profile);
-        let engine = percent(&parts, &session, Regime::PackedPolicy, &profile).value.floor();
+        let parts = pack(&request, &profile.packed_policy);
+        let engine = percent(&parts, &session, &profile.packed_policy).value.floor();
         println!("{:<14} observed {:>4}  oracle {oracle:>4}  engine {engine:>4}", text(&point["id"]), point["percent"]);
         assert_eq!((packed as u32, oracle as f64), (parts.packed_bytes(), engine), "{}", point["id"]);
     }
