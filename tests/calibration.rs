@@ -13,16 +13,22 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use packtrail::packing::calibrate::{Calibration, Seen};
 use packtrail::packing::{CallerKind, Operation, Profile, Regime, Request, Session, pack, percent};
 use serde_json::Value;
 use sizing::hidden::{Hidden, Unseen};
 use sizing::requests::Population;
 use sizing::score::{Score, quantile, score};
-use sizing::trail::{Example, Outlier, Shape, trail};
+use sizing::trail::{Example, Logged, Outlier, Shape, trail};
 
 /// A profile fitted to `examples`.
-fn fit(_examples: &[Example]) -> Profile {
-    Profile::builtin()
+fn fit(examples: &[Example]) -> Profile {
+    let mut calibration = Calibration::new();
+    for Example { request, session, logged, .. } in examples {
+        let Logged { regime, percent, token_bytes, refused, time } = *logged;
+        calibration.add(request, session, &Seen { regime, percent, token_bytes, refused, time });
+    }
+    calibration.fit(&Profile::builtin())
 }
 
 /// How a fit to one trail of `hidden` does on another trail of the same organisation.
