@@ -322,7 +322,7 @@ fn split(rows: &[Row]) -> (Vec<Row>, Vec<Row>) {
     let by_policy = policies.len() >= 30;
     rows.iter().copied().partition(|row| {
         let unit = row.policy.filter(|_| by_policy).unwrap_or(row.key);
-        spread(unit ^ 0x5851_f42d_4c95_7f2d) % 3 > 0
+        !spread(unit ^ 0x5851_f42d_4c95_7f2d).is_multiple_of(3)
     })
 }
 
