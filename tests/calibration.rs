@@ -122,7 +122,8 @@ fn worst_callers(profile: &Profile, examples: &[Example], regime: Regime) -> Str
 
 /// Fits to functions of the family and outside it, on all cores, and says what is asked in vain.
 fn table(in_family: u64, outside: u64) -> Vec<String> {
-    let (next, rows) = (AtomicU64::new(0), Mutex::new(Vec::new()));
+    println!("{}", Row::HEAD);
+    let (next, done) = (AtomicU64::new(0), Mutex::new((BTreeMap::new(), Vec::new())));
     std::thread::scope(|scope| {
         for _ in 0..std::thread::available_parallelism().unwrap().get() {
             scope.spawn(|| {
@@ -132,15 +133,17 @@ fn table(in_family: u64, outside: u64) -> Vec<String> {
                         return;
                     }
                     let row = Row::new(seed, seed < in_family);
-                    rows.lock().unwrap().push(row);
+                    let (waiting, rows) = &mut *done.lock().unwrap();
+                    waiting.insert(seed, row);
+                    while let Some(row) = waiting.remove(&(rows.len() as u64)) {
+                        row.print();
+                        rows.push(row);
+                    }
                 }
             });
         }
     });
-    let mut rows = rows.into_inner().unwrap();
-    rows.sort_by_key(|row| row.seed);
-    println!("{}", Row::HEAD);
-    rows.iter().for_each(Row::print);
+    let (_, rows) = done.into_inner().unwrap();
     let mut failures: Vec<String> = rows.iter().flat_map(Row::failures).collect();
     for (index, regime) in Regime::ALL.iter().enumerate() {
         for (in_family, family) in [(true, "of the family"), (false, "outside")] {
