@@ -102,8 +102,15 @@ pub(super) struct Sizes {
     pub of: Vec<Option<(f64, f64, f64)>>,
 }
 
+impl Sizes {
+    /// Equal for equal sizes.
+    pub(super) fn key(&self) -> Vec<u64> {
+        self.of.iter().map(|sizes| sizes.map_or(u64::MAX, |(_, compressed, _)| compressed.to_bits())).collect()
+    }
+}
+
 /// Which of a policy's two forms counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Mode {
     Plain,
     Smaller,
@@ -193,7 +200,12 @@ impl Model {
 
     /// The same model with the bounds that `keep` keeps.
     pub(super) fn with(&self, keep: impl Fn(&Bound) -> bool) -> Model {
-        Model { bounds: self.bounds.iter().copied().filter(|bound| keep(bound)).collect(), ..self.clone() }
+        self.of(self.bounds.iter().copied().filter(|bound| keep(bound)).collect())
+    }
+
+    /// The same model with other bounds.
+    pub(super) fn of(&self, bounds: Vec<Bound>) -> Model {
+        Model { bounds, groups: self.groups.clone(), prior: self.prior.clone(), deviation: self.deviation.clone() }
     }
 }
 
@@ -321,7 +333,11 @@ impl Bound {
     /// How far the sum is from the middle of its window, and half the width of that, both in bytes.
     pub(super) fn residual(&self, figures: &[f64], sizes: &Sizes, mode: Mode) -> (f64, f64) {
         let (known, half, terms) = self.terms(figures, sizes, mode);
-        let sum: f64 = terms.iter().map(|&(figure, factor)| factor * figures.get(figure).copied().unwrap_or_default()).sum();
+        let sum: f64 = terms
+            .iter()
+            .take_while(|term| term.1 != 0.0)
+            .map(|&(figure, factor)| factor * figures.get(figure).copied().unwrap_or_default())
+            .sum();
         (known + sum, half)
     }
 

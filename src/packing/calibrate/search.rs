@@ -1,13 +1,13 @@
 //! Which plain form, codec and level: candidates raced on more and more policies, each with the figures that suit it best.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use rayon::prelude::*;
 
 use super::super::codec::{Codec, Encoder};
 use super::super::{Basis, Compression, PlainForm, Regime, Rounding, Sizing, TokenBase};
-use super::model::{self, BASES, Bound, COMPRESSED_POLICY, COMPRESSED_STATEMENT, FIGURES, LIMIT, Mode, Model, Sizes};
-use super::solve::{self, Solution};
+use super::model::{self, BASES, COMPRESSED_POLICY, COMPRESSED_STATEMENT, FIGURES, LIMIT, Mode, Model, Sizes};
+use super::solve::{self, Effort, Solution};
 use super::{Row, spread, token_limit};
 use crate::policy::Policy;
 
@@ -21,7 +21,7 @@ pub(super) struct Library {
 /// With fewer distinct policies the codec is not looked for.
 const LEAST_POLICIES: usize = 12;
 /// Policies of the rounds of the race, and how many candidates go on to the next.
-const ROUNDS: [(usize, usize); 3] = [(48, 12), (192, 4), (768, 1)];
+const ROUNDS: [(usize, usize); 3] = [(32, 12), (128, 4), (512, 1)];
 /// How much better, in points of loss, something other than the prior must be.
 const CLEARLY: f64 = 0.01;
 
@@ -97,7 +97,7 @@ pub(super) fn fit(rows: &[Row], library: &Library, prior: &Sizing, basis: &mut B
     let most = most_policies(choice.codec).min(library.len());
     let sizes = library.sizes(choice.form, choice.codec, most);
     let whole = model.with(|bound| bound.is_measured(&sizes));
-    choice.solution = solve::solve(&whole, &sizes, choice.mode, &choice.solution.figures, true);
+    choice.solution = solve::solve(&whole, &sizes, choice.mode, &choice.solution.figures, Effort::Full);
     let (rounding, solution) = round(rows, library, prior, &whole, &sizes, &choice);
     let model = Model::new(rows, &library.index, prior, rounding, limit_bytes).with(|bound| bound.is_measured(&sizes));
 
@@ -147,15 +147,14 @@ fn thin(model: &Model, policies: usize) -> Model {
         }
         None => false,
     });
-    let bounds: Vec<Bound> = bounds.copied().collect();
-    Model { bounds, ..model.clone() }
+    model.of(bounds.copied().collect())
 }
 
 /// Plain form, codec and whether all policies are compressed, with figures to start from; and whether the policies tell these.
 fn choose(model: &Model, library: &Library, prior: &Sizing) -> (Choice, bool) {
     let last = ROUNDS.last().map_or(0, |round| round.0).min(library.len());
     let thinned = thin(model, last);
-    let own = evaluate(&thinned, library, last, prior.plain_form, prior.codec, Some(mode_of(prior)));
+    let own = evaluate(&thinned, library, last, (prior.plain_form, prior.codec), Some(mode_of(prior)), Effort::Full);
     let own = own.into_iter().next().unwrap_or_else(|| Choice {
         form: prior.plain_form,
         codec: prior.codec,
@@ -204,17 +203,18 @@ fn race(model: &Model, library: &Library, form: PlainForm) -> Vec<Choice> {
     for (policies, places) in ROUNDS {
         let policies = policies.min(library.len());
         let thinned = thin(model, policies);
+        let mut sized: Vec<(Codec, Option<Mode>, Sizes)> =
+            runners.par_iter().map(|&(codec, mode)| (codec, mode, library.sizes(form, codec, policies))).collect();
+        // Levels that make the same of every policy are one; the order of candidates says which.
+        let mut seen = HashSet::new();
+        sized.retain(|(_, mode, sizes)| seen.insert((*mode, sizes.key())));
+        let effort = if places == 1 { Effort::Full } else { Effort::Quick };
         let found: Vec<Vec<Choice>> =
-            runners.par_iter().map(|&(codec, mode)| evaluate(&thinned, library, policies, form, codec, mode)).collect();
+            sized.par_iter().map(|(codec, mode, sizes)| suit(&thinned, sizes, (form, *codec), *mode, effort)).collect();
         choices = found.concat();
-        // The order of candidates settles ties.
         choices.sort_by(|a, b| a.solution.loss.total_cmp(&b.solution.loss));
-        choices.dedup_by(|a, b| a.mode == b.mode && (a.solution.loss - b.solution.loss).abs() < 1e-9);
         choices.truncate(places.max(2));
         runners = choices.iter().map(|choice| (choice.codec, Some(choice.mode))).collect();
-        if policies == library.len() {
-            break;
-        }
     }
     choices
 }
@@ -224,11 +224,12 @@ fn better_form(model: &Model, library: &Library, choices: &[Choice]) -> Choice {
     let policies = ROUNDS.get(1).map_or(0, |round| round.0).min(library.len());
     let thinned = thin(model, policies);
     let walk = |choice: &Choice| {
-        let mut best = evaluate(&thinned, library, policies, choice.form, choice.codec, Some(choice.mode)).into_iter().next()?;
+        let mut best =
+            evaluate(&thinned, library, policies, (choice.form, choice.codec), Some(choice.mode), Effort::Quick).into_iter().next()?;
         loop {
             let around: Vec<Choice> = neighbours(best.form)
                 .into_par_iter()
-                .map(|form| evaluate(&thinned, library, policies, form, best.codec, Some(best.mode)))
+                .map(|form| evaluate(&thinned, library, policies, (form, best.codec), Some(best.mode), Effort::Quick))
                 .collect::<Vec<_>>()
                 .concat();
             let next = around.into_iter().min_by(|a, b| a.solution.loss.total_cmp(&b.solution.loss))?;
@@ -259,18 +260,33 @@ fn neighbours(form: PlainForm) -> Vec<PlainForm> {
 }
 
 /// One form and codec with the figures that suit them best, for each way to decide what is compressed, or for one.
-fn evaluate(thinned: &Model, library: &Library, policies: usize, form: PlainForm, codec: Codec, mode: Option<Mode>) -> Vec<Choice> {
+fn evaluate(
+    thinned: &Model,
+    library: &Library,
+    policies: usize,
+    (form, codec): (PlainForm, Codec),
+    mode: Option<Mode>,
+    effort: Effort,
+) -> Vec<Choice> {
     let sizes = library.sizes(form, codec, policies);
+    suit(thinned, &sizes, (form, codec), mode, effort)
+}
+
+fn suit(thinned: &Model, sizes: &Sizes, (form, codec): (PlainForm, Codec), mode: Option<Mode>, effort: Effort) -> Vec<Choice> {
     let modes: &[Mode] = match (mode, codec) {
         (Some(Mode::Plain), _) | (None, Codec::None) => &[Mode::Plain],
         (Some(Mode::Smaller), _) => &[Mode::Smaller],
         (Some(Mode::Always), _) => &[Mode::Always],
         (None, _) => &[Mode::Smaller, Mode::Always],
     };
-    let model = thinned.with(|bound| bound.is_measured(&sizes));
+    let model = thinned.with(|bound| bound.is_measured(sizes));
     let solve = |mode: Mode| {
         // Where both forms are near each other, which one counts hangs on where the search starts.
-        let starts: &[(f64, f64)] = if mode == Mode::Smaller { &[(12.0, 0.0), (0.0, 0.0), (25.0, 35.0)] } else { &[(12.0, 0.0)] };
+        let starts: &[(f64, f64)] = match (mode, effort) {
+            (Mode::Smaller, Effort::Full) => &[(12.0, 0.0), (0.0, 0.0), (25.0, 35.0)],
+            (Mode::Smaller, Effort::Quick) => &[(8.0, 8.0), (25.0, 35.0)],
+            _ => &[(12.0, 0.0)],
+        };
         let start = |&(each, all): &(f64, f64)| {
             let mut figures = model.prior.clone();
             if let Some(slot) = figures.get_mut(COMPRESSED_STATEMENT) {
@@ -279,7 +295,7 @@ fn evaluate(thinned: &Model, library: &Library, policies: usize, form: PlainForm
             if let Some(slot) = figures.get_mut(COMPRESSED_POLICY) {
                 *slot = all;
             }
-            solve::solve(&model, &sizes, mode, &figures, false)
+            solve::solve(&model, sizes, mode, &figures, effort)
         };
         starts.iter().map(start).min_by(|a, b| a.loss.total_cmp(&b.loss)).map(|solution| Choice { form, codec, mode, solution })
     };
@@ -295,7 +311,7 @@ fn round(rows: &[Row], library: &Library, prior: &Sizing, model: &Model, sizes: 
     let others = Rounding::ALL.into_iter().filter(|&rounding| rounding != prior.rounding);
     for rounding in others {
         let model = Model::new(rows, &library.index, prior, rounding, prior.limit_bytes).with(|bound| bound.is_measured(sizes));
-        let solution = solve::solve(&model, sizes, choice.mode, &choice.solution.figures, true);
+        let solution = solve::solve(&model, sizes, choice.mode, &choice.solution.figures, Effort::Full);
         if solution.loss < best.1.loss - CLEARLY {
             best = (rounding, solution);
         }

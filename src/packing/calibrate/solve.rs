@@ -17,18 +17,34 @@ pub(super) struct Solution {
 
 /// Bounds that one thread takes at a time; fixed, so that sums are the same for any number of threads.
 const CHUNK: usize = 8192;
-/// Steps of least squares, the first third of them by absolute values.
-const STEPS: usize = 24;
 /// More bounds than this are not looked at one figure after another.
 const POLISHED_BOUNDS: usize = 100_000;
 
-/// How badly the bounds miss: grows as the logarithm of the distance, so that one that is far off counts little more than one that is off.
+/// How much care a solution is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Effort {
+    /// To tell candidates apart.
+    Quick,
+    /// To keep: what the bounds do not tell stays at its prior, the rest is brought to where most windows hold.
+    Full,
+}
+
+impl Effort {
+    /// Steps of least squares, the first third of them by absolute values.
+    fn steps(self) -> usize {
+        match self {
+            Effort::Quick => 9,
+            Effort::Full => 24,
+        }
+    }
+}
+
+/// How badly the bounds miss, in bytes: grows as the logarithm of the distance, so that one that is far off counts little more than one that is off.
 pub(super) fn loss(model: &Model, sizes: &Sizes, mode: Mode, figures: &[f64]) -> f64 {
     let miss = |bound: &Bound| {
         let (residual, half) = bound.residual(figures, sizes, mode);
-        let outside = (residual.abs() - half).max(0.0) / half.max(1e-9);
-        // A percentage's window is wider than a token's: what counts is bytes.
-        (outside * half).mul_add(outside * half, 0.0).ln_1p()
+        let outside = (residual.abs() - half).max(0.0);
+        (outside * outside).ln_1p()
     };
     let sum: f64 = model.bounds.par_chunks(CHUNK).map(|chunk| chunk.iter().map(miss).sum::<f64>()).collect::<Vec<_>>().into_iter().sum();
     sum / model.bounds.len().max(1) as f64
@@ -46,7 +62,7 @@ pub(super) fn held(model: &Model, sizes: &Sizes, mode: Mode, figures: &[f64]) ->
 }
 
 /// Fits the figures of `model` from `start` on.
-pub(super) fn solve(model: &Model, sizes: &Sizes, mode: Mode, start: &[f64], polish: bool) -> Solution {
+pub(super) fn solve(model: &Model, sizes: &Sizes, mode: Mode, start: &[f64], effort: Effort) -> Solution {
     let mut free = vec![true; model.prior.len()];
     if !model.bounds.iter().any(|bound| bound.group.is_none()) {
         // No percentage of packed content: nothing tells that limit.
@@ -54,9 +70,13 @@ pub(super) fn solve(model: &Model, sizes: &Sizes, mode: Mode, start: &[f64], pol
     }
     let mut figures = start.to_vec();
     settle_bases(model, sizes, mode, &mut figures);
+    if effort == Effort::Quick {
+        squares(model, sizes, mode, &mut figures, &free, effort);
+        return Solution { loss: loss(model, sizes, mode, &figures), figures, told: free };
+    }
     // Twice: what the bounds do not tell goes back to its prior, and the others find their place without it.
     for _ in 0..2 {
-        let deviation = squares(model, sizes, mode, &mut figures, &free);
+        let deviation = squares(model, sizes, mode, &mut figures, &free, effort);
         for (figure, free) in free.iter_mut().enumerate() {
             let told = deviation.get(figure).zip(model.deviation.get(figure)).is_some_and(|(&after, &before)| after < 0.3 * before);
             if *free && !told {
@@ -68,11 +88,9 @@ pub(super) fn solve(model: &Model, sizes: &Sizes, mode: Mode, start: &[f64], pol
         }
     }
     let mut solution = Solution { loss: 0.0, figures, told: free };
-    if polish {
-        snap(model, sizes, mode, &mut solution);
-        for _ in 0..3 {
-            sharpen(model, sizes, mode, &mut solution);
-        }
+    snap(model, sizes, mode, &mut solution);
+    for _ in 0..3 {
+        sharpen(model, sizes, mode, &mut solution);
     }
     solution.loss = loss(model, sizes, mode, &solution.figures);
     solution
@@ -100,8 +118,15 @@ fn settle_bases(model: &Model, sizes: &Sizes, mode: Mode, figures: &mut [f64]) {
     }
 }
 
+/// The normal equations of a chunk of bounds, lower triangle, with the sizes of the residuals in half windows.
+struct Sums {
+    matrix: Vec<f64>,
+    right: Vec<f64>,
+    scaled: Vec<f64>,
+}
+
 /// Robust least squares to the middles of the windows, with the priors; gives the deviation of each figure after it.
-fn squares(model: &Model, sizes: &Sizes, mode: Mode, figures: &mut [f64], free: &[bool]) -> Vec<f64> {
+fn squares(model: &Model, sizes: &Sizes, mode: Mode, figures: &mut [f64], free: &[bool], effort: Effort) -> Vec<f64> {
     let count = figures.len();
     let at: Vec<usize> = (0..count).filter(|&figure| free.get(figure) == Some(&true)).collect();
     let mut place = vec![usize::MAX; count];
@@ -109,26 +134,15 @@ fn squares(model: &Model, sizes: &Sizes, mode: Mode, figures: &mut [f64], free: 
         set(&mut place, figure, position);
     }
     let size = at.len();
-    let mut variance = 1.0 / 3.0;
-    let mut inverse = Vec::new();
-    for step in 0..STEPS {
-        let scaled: Vec<f64> = model
-            .bounds
-            .par_chunks(CHUNK)
-            .map(|chunk| {
-                chunk
-                    .iter()
-                    .map(|bound| bound.residual(figures, sizes, mode))
-                    .map(|(residual, half)| residual / half.max(1e-9))
-                    .collect::<Vec<_>>()
-            })
-            .collect::<Vec<_>>()
-            .concat();
-        let spread = median_size(&scaled);
+    let steps = effort.steps();
+    let mut spread = f64::INFINITY;
+    let mut deviation = model.deviation.clone();
+    for step in 0..steps {
         // By absolute values first, which no half of outliers moves; then what is far off does not count at all.
+        let by_size = step < steps / 3;
         let reach = (6.0 * spread).max(3.0);
         let weight = |scaled: f64| {
-            if step < STEPS / 3 {
+            if by_size {
                 1.0 / scaled.abs().max(1.0)
             } else {
                 let share = scaled / reach;
@@ -136,45 +150,13 @@ fn squares(model: &Model, sizes: &Sizes, mode: Mode, figures: &mut [f64], free: 
             }
         };
         let current: &[f64] = figures;
-        let sums: Vec<(Vec<f64>, Vec<f64>)> = model
-            .bounds
-            .par_chunks(CHUNK)
-            .zip(scaled.par_chunks(CHUNK))
-            .map(|(bounds, scaled)| {
-                let (mut matrix, mut right) = (vec![0.0; size * size], vec![0.0; size]);
-                for (bound, &scaled) in bounds.iter().zip(scaled) {
-                    let (known, half, terms) = bound.terms(current, sizes, mode);
-                    let weight = weight(scaled) / (half * half).max(1e-9);
-                    if weight == 0.0 {
-                        continue;
-                    }
-                    // What is not free counts as known.
-                    let mut target = -known;
-                    for &(figure, factor) in &terms {
-                        if place.get(figure) == Some(&usize::MAX) {
-                            target -= factor * current.get(figure).copied().unwrap_or_default();
-                        }
-                    }
-                    for &(one, factor) in terms.iter().filter(|term| term.1 != 0.0) {
-                        let Some(&row) = place.get(one).filter(|&&row| row != usize::MAX) else { continue };
-                        if let Some(slot) = right.get_mut(row) {
-                            *slot += weight * factor * target;
-                        }
-                        for &(other, other_factor) in terms.iter().filter(|term| term.1 != 0.0) {
-                            let Some(&column) = place.get(other).filter(|&&column| column != usize::MAX) else { continue };
-                            if let Some(slot) = matrix.get_mut(row * size + column) {
-                                *slot += weight * factor * other_factor;
-                            }
-                        }
-                    }
-                }
-                (matrix, right)
-            })
-            .collect();
-        let (mut matrix, mut right) = (vec![0.0; size * size], vec![0.0; size]);
-        for (one, other) in sums {
-            matrix.iter_mut().zip(one).for_each(|(sum, value)| *sum += value);
-            right.iter_mut().zip(other).for_each(|(sum, value)| *sum += value);
+        let chunks: Vec<Sums> =
+            model.bounds.par_chunks(CHUNK).map(|bounds| sums(bounds, current, (sizes, mode), (&place, size), weight)).collect();
+        let (mut matrix, mut right, mut scaled) = (vec![0.0; size * size], vec![0.0; size], Vec::new());
+        for mut chunk in chunks {
+            matrix.iter_mut().zip(chunk.matrix).for_each(|(sum, value)| *sum += value);
+            right.iter_mut().zip(chunk.right).for_each(|(sum, value)| *sum += value);
+            scaled.append(&mut chunk.scaled);
         }
         for (position, &figure) in at.iter().enumerate() {
             let (Some(&prior), Some(&deviation)) = (model.prior.get(figure), model.deviation.get(figure)) else { continue };
@@ -197,29 +179,75 @@ fn squares(model: &Model, sizes: &Sizes, mode: Mode, figures: &mut [f64], free: 
                 *slot = value;
             }
         }
-        if step + 1 == STEPS || (step > STEPS / 2 && moved < 1e-6) {
-            variance = (1.4826 * spread).powi(2).max(1.0 / 3.0);
-            inverse = diagonal_of_inverse(&factor, size);
+        spread = median(&mut scaled);
+        if step + 1 == steps || (!by_size && moved < 1e-6) {
+            if effort == Effort::Full {
+                let variance = (1.4826 * spread).powi(2).max(1.0 / 3.0);
+                for (&figure, own) in at.iter().zip(diagonal_of_inverse(&factor, size)) {
+                    set(&mut deviation, figure, (own * variance).sqrt());
+                }
+            }
             break;
         }
-    }
-    let mut deviation = model.deviation.clone();
-    for (&figure, &own) in at.iter().zip(&inverse) {
-        set(&mut deviation, figure, (own * variance).sqrt());
     }
     deviation
 }
 
-fn median_size(values: &[f64]) -> f64 {
-    let mut sizes: Vec<f64> = values.iter().map(|value| value.abs()).collect();
-    let middle = sizes.len() / 2;
-    if middle >= sizes.len() {
-        return 0.0;
+fn sums(
+    bounds: &[Bound],
+    figures: &[f64],
+    (sizes, mode): (&Sizes, Mode),
+    (place, size): (&[usize], usize),
+    weight: impl Fn(f64) -> f64,
+) -> Sums {
+    let mut sums = Sums { matrix: vec![0.0; size * size], right: vec![0.0; size], scaled: Vec::with_capacity(bounds.len()) };
+    let mut used: Vec<(usize, f64)> = Vec::with_capacity(12);
+    for bound in bounds {
+        let (known, half, terms) = bound.terms(figures, sizes, mode);
+        used.clear();
+        // What is not free counts as known.
+        let (mut fixed, mut sum) = (known, 0.0);
+        for &(figure, factor) in terms.iter().take_while(|term| term.1 != 0.0) {
+            let value = factor * figures.get(figure).copied().unwrap_or_default();
+            match place.get(figure) {
+                Some(&position) if position != usize::MAX => {
+                    used.push((position, factor));
+                    sum += value;
+                }
+                _ => fixed += value,
+            }
+        }
+        let half = half.max(1e-9);
+        let scaled = (fixed + sum) / half;
+        sums.scaled.push(scaled.abs());
+        let weight = weight(scaled) / (half * half);
+        if weight == 0.0 {
+            continue;
+        }
+        for &(row, factor) in &used {
+            if let Some(slot) = sums.right.get_mut(row) {
+                *slot -= weight * factor * fixed;
+            }
+            let Some(entries) = sums.matrix.get_mut(row * size..=row * size + row) else { continue };
+            for &(column, other) in &used {
+                if let Some(slot) = entries.get_mut(column) {
+                    *slot += weight * factor * other;
+                }
+            }
+        }
     }
-    *sizes.select_nth_unstable_by(middle, f64::total_cmp).1
+    sums
 }
 
-/// The lower triangle whose product with its transpose is `matrix`; None where that is not positive definite.
+fn median(values: &mut [f64]) -> f64 {
+    let middle = values.len() / 2;
+    if middle >= values.len() {
+        return 0.0;
+    }
+    *values.select_nth_unstable_by(middle, f64::total_cmp).1
+}
+
+/// The lower triangle whose product with its transpose is `matrix`, given by its lower triangle; None where that is not positive definite.
 fn cholesky(matrix: &[f64], size: usize) -> Option<Vec<f64>> {
     let mut lower = vec![0.0; size * size];
     for row in 0..size {
