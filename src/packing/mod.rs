@@ -14,6 +14,7 @@
 //! Pure: no I/O, no clock, no state but a compressor kept per thread. AWS does not publish how STS packs; what public records show, and
 //! how sure it is, stands in `docs/packing.md`.
 
+mod ceiling;
 mod codec;
 pub mod limits;
 mod plain;
@@ -27,6 +28,7 @@ use std::str::FromStr;
 use crate::policy::Policy;
 use codec::Deflate;
 
+pub use ceiling::{Ceiling, CeilingError, STS, repeated_name};
 pub use plain::PlainForm;
 pub use profile::{Profile, TokenBase};
 
