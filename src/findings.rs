@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 use rustc_hash::FxHashMap;
 
 use crate::fixes::{self, Fix};
-use crate::packing::{CallerKind, Ceiling, Estimate, Operation, Parts, Profile, Regime, STS, Session, percent, token_bytes};
+use crate::packing::{CallerKind, Ceiling, Estimate, Operation, Parts, Regime, STS, Session, Sizing, percent, token_bytes};
 use crate::scan::{Call, Facts, Name, Names, Scan, Slot};
 use crate::sts_call::Outcome;
 use crate::trends::{self, Day, Point, Refusal, Status, Trend, Verdict};
@@ -75,7 +75,9 @@ pub const REGIME_TODAY: Regime = Regime::SessionToken;
 pub struct Recomputed {
     /// Points of the limit of the call's regime (today's where it is unknown), with its range.
     pub percent: Estimate,
-    /// The request's parts.
+    /// Packed bytes of the request's parts under that regime.
+    pub parts: Parts,
+    /// What else is known of the request.
     pub facts: Facts,
 }
 
@@ -83,19 +85,23 @@ pub struct Recomputed {
 pub fn recompute(scan: &Scan, call: &Call) -> Option<Recomputed> {
     let facts = scan.requests.facts(call.request)?;
     let regime = call.regime.unwrap_or(REGIME_TODAY);
-    Some(Recomputed { percent: percent(&facts.parts, &call.session(), regime, scan.requests.profile()), facts })
+    Some(Recomputed {
+        percent: percent(&facts.parts(regime), &call.session(), scan.requests.sizing(regime)),
+        parts: facts.parts(regime),
+        facts,
+    })
 }
 
 /// By how many bytes the tokens of a series differ from what the engine says: the median over its calls whose token is known, 0 without any.
 ///
 /// The engine's base of a token is a guess for many callers, but the same for all calls of one series, so where a token was redacted the others tell.
 fn token_offset(scan: &Scan, slots: &[Slot]) -> f64 {
-    let profile = scan.requests.profile();
     let difference = |slot: &Slot| {
         let call = scan.calls.get(*slot)?;
         let logged = call.session_token_bytes?;
         let facts = scan.requests.facts(call.request)?;
-        Some(f64::from(logged) - token_bytes(&facts.parts, &call.session(), profile).value)
+        let regime = call.regime.unwrap_or(REGIME_TODAY);
+        Some(f64::from(logged) - token_bytes(&facts.parts(regime), &call.session(), scan.requests.sizing(regime)).value)
     };
     let mut differences: Vec<f64> = slots.iter().filter_map(difference).collect();
     differences.sort_unstable_by(f64::total_cmp);
@@ -105,16 +111,19 @@ fn token_offset(scan: &Scan, slots: &[Slot]) -> f64 {
 /// What a series is measured against.
 #[derive(Clone, Copy)]
 struct Limit<'a> {
-    /// What is measured: packed content, or the token.
-    regime: Regime,
-    bytes: u32,
-    /// None for STS's own limit.
+    /// What is measured and how: packed content, or the token.
+    sizing: &'a Sizing,
+    /// None for STS's own limit, which is that of `sizing`.
     ceiling: Option<&'a Ceiling>,
 }
 
 impl Limit<'_> {
+    fn bytes(&self) -> f64 {
+        f64::from(self.ceiling.map_or(self.sizing.limit_bytes, |ceiling| ceiling.bytes))
+    }
+
     fn points(&self, bytes: f64) -> f64 {
-        100.0 * bytes / f64::from(self.bytes)
+        100.0 * bytes / self.bytes()
     }
 }
 
@@ -122,11 +131,11 @@ impl Limit<'_> {
 ///
 /// The token's length joins the regimes: a call of the old one weighs under the new limit what its token weighed. Where that was not logged, it is what the
 /// engine says and `offset` bytes. A call that was not granted has no token that could break anything behind STS.
-fn size_percent(call: &Call, parts: Option<&Parts>, session: &Session, limit: Limit<'_>, offset: f64, profile: &Profile) -> Option<f64> {
+fn size_percent(call: &Call, parts: Option<&Parts>, session: &Session, limit: Limit<'_>, offset: f64) -> Option<f64> {
     if limit.ceiling.is_some() && call.outcome != Outcome::Granted {
         return None;
     }
-    match limit.regime {
+    match limit.sizing.regime {
         Regime::SessionToken => {
             if let Some(bytes) = call.session_token_bytes {
                 return Some(limit.points(f64::from(bytes)));
@@ -135,9 +144,9 @@ fn size_percent(call: &Call, parts: Option<&Parts>, session: &Session, limit: Li
                 && let Some(observed) = call.observed_percent()
             {
                 // Against STS's own limit the factor is 1, and what was logged stays what it is.
-                return Some(observed * (f64::from(profile.limit_bytes(limit.regime)) / f64::from(limit.bytes)));
+                return Some(observed * (f64::from(limit.sizing.limit_bytes) / limit.bytes()));
             }
-            parts.map(|parts| limit.points((token_bytes(parts, session, profile).value + offset).max(0.0)))
+            parts.map(|parts| limit.points((token_bytes(parts, session, limit.sizing).value + offset).max(0.0)))
         }
         Regime::PackedPolicy => {
             if call.regime != Some(Regime::SessionToken)
@@ -145,19 +154,19 @@ fn size_percent(call: &Call, parts: Option<&Parts>, session: &Session, limit: Li
             {
                 return Some(observed);
             }
-            parts.map(|parts| percent(parts, session, limit.regime, profile).value)
+            parts.map(|parts| percent(parts, session, limit.sizing).value)
         }
     }
 }
 
 fn point(scan: &Scan, call: &Call, limit: Limit<'_>, offset: f64) -> Point {
-    let profile = scan.requests.profile();
-    let parts = scan.requests.facts(call.request).map(|facts| facts.parts);
-    let size = size_percent(call, parts.as_ref(), &call.session(), limit, offset, profile);
+    let regime = limit.sizing.regime;
+    let parts = scan.requests.facts(call.request).map(|facts| facts.parts(regime));
+    let size = size_percent(call, parts.as_ref(), &call.session(), limit, offset);
     // In a token three packed bytes become four characters of base64.
-    let points_per_byte = match limit.regime {
-        Regime::PackedPolicy => 100.0 / f64::from(limit.bytes),
-        Regime::SessionToken => 100.0 / f64::from(limit.bytes) * 4.0 / 3.0,
+    let points_per_byte = match regime {
+        Regime::PackedPolicy => 100.0 / limit.bytes(),
+        Regime::SessionToken => 100.0 / limit.bytes() * 4.0 / 3.0,
     };
     let mut parts_percent = [0.0_f32; 5];
     if let Some(parts) = &parts {
@@ -255,7 +264,7 @@ fn finding(scan: &Scan, slots: &[Slot], end_day: i32, ceilings: &[&Ceiling], red
     let first = scan.calls.get(*slots.first()?)?;
     let latest = scan.calls.get(*slots.last()?)?;
     let regime = latest.regime.unwrap_or(REGIME_TODAY);
-    let in_force = Limit { regime, bytes: scan.requests.profile().limit_bytes(regime), ceiling: None };
+    let in_force = Limit { sizing: scan.requests.sizing(regime), ceiling: None };
     let by_token = regime == Regime::SessionToken || !ceilings.is_empty();
     let offset = if by_token { token_offset(scan, slots) } else { 0.0 };
     let (mut nearest, days) = judged(scan, slots, in_force, offset, end_day)?;
@@ -265,7 +274,7 @@ fn finding(scan: &Scan, slots: &[Slot], end_day: i32, ceilings: &[&Ceiling], red
         if nearest.verdict.status == Status::Failing {
             break;
         }
-        let limit = Limit { regime: Regime::SessionToken, bytes: ceiling.bytes, ceiling: Some(ceiling) };
+        let limit = Limit { sizing: scan.requests.sizing(Regime::SessionToken), ceiling: Some(ceiling) };
         let (judged, _) = judged(scan, slots, limit, offset, end_day)?;
         if by_worst(&judged.verdict, &nearest.verdict).is_lt() {
             (nearest, nearest_ceiling) = (judged, Some(ceiling.clone()));
@@ -309,19 +318,22 @@ fn add_fixes(scan: &Scan, finding: &mut Finding, slots: &[Slot], redact: bool) {
     // A refusal may log no request: then the largest request that is logged stands for the series.
     let largest = finding.worst.filter(known).or_else(|| {
         let packed = |slot: &Slot| {
-            scan.calls.get(*slot).and_then(|call| scan.requests.facts(call.request)).map_or(0, |facts| facts.parts.packed_bytes())
+            scan.calls
+                .get(*slot)
+                .and_then(|call| scan.requests.facts(call.request))
+                .map_or(0, |facts| facts.parts(finding.regime).packed_bytes())
         };
         slots.iter().copied().filter(known).max_by_key(packed)
     });
     let Some(call) = largest.and_then(|slot| scan.calls.get(slot)) else { return };
     let Some(request) = scan.requests.request(call.request) else { return };
-    let profile = scan.requests.profile();
+    let sizing = |regime| scan.requests.sizing(regime);
     finding.fixes = match &finding.ceiling {
-        None => fixes::suggest(&request, &call.session(), finding.regime, profile, redact),
+        None => fixes::suggest(&request, &call.session(), sizing(finding.regime), redact),
         // Priced against the limit that the finding is about.
         Some(ceiling) => {
-            let profile = Profile { session_token_limit_bytes: ceiling.bytes, ..profile.clone() };
-            fixes::suggest(&request, &call.session(), Regime::SessionToken, &profile, redact)
+            let sizing = Sizing { limit_bytes: ceiling.bytes, ..sizing(Regime::SessionToken).clone() };
+            fixes::suggest(&request, &call.session(), &sizing, redact)
         }
     };
     let white_space = call

@@ -162,15 +162,16 @@ struct Priced {
 
 impl Priced {
     fn new(request: &Request, session: &Session, regime: Regime, profile: &Profile) -> Priced {
-        let parts = packing::pack(request, profile);
+        let sizing = profile.sizing(regime);
+        let parts = packing::pack(request, sizing);
         Priced {
             regime,
             operation: session.operation,
             limit_bytes: profile.limit_bytes(regime),
-            percent: packing::percent(&parts, session, regime, profile),
+            percent: packing::percent(&parts, session, sizing),
             packed_bytes: parts.packed_bytes(),
-            token: packing::token_bytes(&parts, session, profile),
-            rows: packing::part_rows(request, session, regime, profile),
+            token: packing::token_bytes(&parts, session, sizing),
+            rows: packing::part_rows(request, session, sizing),
         }
     }
 

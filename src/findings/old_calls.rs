@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{REGIME_TODAY, recompute};
-use crate::packing::{Estimate, Regime, percent};
+use crate::packing::{Regime, token_bytes};
 use crate::scan::{Call, Scan, Slot};
 use crate::sts_call::Outcome;
 use crate::trends::WARNING_PERCENT;
@@ -24,16 +24,14 @@ pub fn today(scan: &Scan, call: &Call) -> Option<Today> {
     if call.regime != Some(Regime::PackedPolicy) || call.outcome != Outcome::RefusedForSize {
         return None;
     }
-    Some(match percent_today(scan, call) {
-        Some(size) if size.high <= 100.0 => Today::Granted,
-        Some(size) if size.low > 100.0 => Today::Refused,
+    let sizing = scan.requests.sizing(REGIME_TODAY);
+    let limit = f64::from(sizing.limit_bytes);
+    let token = scan.requests.facts(call.request).map(|facts| token_bytes(&facts.parts(REGIME_TODAY), &call.session(), sizing));
+    Some(match token {
+        Some(token) if token.high <= limit => Today::Granted,
+        Some(token) if token.low > limit => Today::Refused,
         _ => Today::Unknown,
     })
-}
-
-fn percent_today(scan: &Scan, call: &Call) -> Option<Estimate> {
-    let facts = scan.requests.facts(call.request)?;
-    Some(percent(&facts.parts, &call.session(), REGIME_TODAY, scan.requests.profile()))
 }
 
 /// True when every call of `slots` that was refused for its size was so under the old limit, and would be granted today.
@@ -88,7 +86,7 @@ impl OldCalls {
 
 /// What the calls of the old regime weigh today.
 pub fn old_calls(scan: &Scan) -> OldCalls {
-    let mut old = OldCalls { limit_bytes: scan.requests.profile().limit_bytes(REGIME_TODAY), ..OldCalls::default() };
+    let mut old = OldCalls { limit_bytes: scan.requests.sizing(REGIME_TODAY).limit_bytes, ..OldCalls::default() };
     for (_, call) in scan.calls.iter().filter(|(_, call)| call.regime == Some(Regime::PackedPolicy)) {
         match today(scan, call) {
             Some(Today::Granted) => old.refused_then_granted_today += 1,
