@@ -1,12 +1,19 @@
-//! Kept calls to findings: each series (role x caller x operation) against the limit in force, judged, with fixes.
+//! Kept calls to findings: each series (role x caller x operation) against the limit in force and the ceilings behind STS, judged, with fixes.
+
+mod old_calls;
+
+use std::borrow::Cow;
+use std::cmp::Ordering;
 
 use rustc_hash::FxHashMap;
 
 use crate::fixes::{self, Fix};
-use crate::packing::{CallerKind, Estimate, Operation, Parts, Regime, Session, Sizing, percent, token_bytes};
+use crate::packing::{CallerKind, Ceiling, Estimate, Operation, Parts, Regime, STS, Session, Sizing, percent, token_bytes};
 use crate::scan::{Call, Facts, Name, Names, Scan, Slot};
 use crate::sts_call::Outcome;
 use crate::trends::{self, Day, Point, Refusal, Status, Trend, Verdict};
+
+pub use old_calls::{OldCalls, Today, old_calls, today};
 
 /// One series with everything the tables show of it.
 pub struct Finding {
@@ -20,11 +27,13 @@ pub struct Finding {
     pub caller_kind: CallerKind,
     /// The regime whose limit is in force for the series: that of its latest call, today's where that is unknown.
     pub regime: Regime,
+    /// The ceiling that is nearest, which trend, verdict, worst call and fixes are about; None where STS's own limit is.
+    pub ceiling: Option<Ceiling>,
     /// Seconds since 1970-01-01 UTC of the first call.
     pub first_seen: i64,
     /// Seconds since 1970-01-01 UTC of the last call.
     pub last_seen: i64,
-    /// The days that have calls, oldest first.
+    /// The days that have calls, oldest first, against STS's limit in force.
     pub days: Vec<Day>,
     /// Slope, forecast and driver.
     pub trend: Trend,
@@ -38,12 +47,23 @@ pub struct Finding {
     pub fixes: Vec<Fix>,
     /// What is often advised and saves nothing here.
     pub notes: Vec<String>,
+    /// All its refusals for size are of the old regime, and none would be refused today.
+    pub old_failure: bool,
 }
 
+/// What is said of a finding with [`Finding::old_failure`].
+pub const OLD_FAILURE: &str = "what was refused is an old failure that would no longer fail today";
+
 impl Finding {
-    /// What the findings are ordered by: latest size, or the largest where the last days have none. Points of the limit.
-    fn size_percent(&self) -> f64 {
-        self.verdict.latest_percent.or(self.verdict.max_percent).unwrap_or(-1.0)
+    /// The name of the limit that is nearest: [`STS`] or a ceiling's.
+    pub fn limit_name(&self) -> &str {
+        self.ceiling.as_ref().map_or(STS, |ceiling| ceiling.name.as_str())
+    }
+
+    /// Why the series stands as it does, in words: the verdict's reason, and whether that is over.
+    pub fn reason(&self) -> Cow<'_, str> {
+        let reason = &self.verdict.reason;
+        if self.old_failure { Cow::Owned(format!("{reason}; {OLD_FAILURE}")) } else { Cow::Borrowed(reason) }
     }
 }
 
@@ -88,23 +108,45 @@ fn token_offset(scan: &Scan, slots: &[Slot]) -> f64 {
     differences.get(differences.len() / 2).copied().unwrap_or(0.0)
 }
 
-/// The size of `call` against the limit of `regime`, in points: what STS logged where it can be expressed so, else what the engine says.
+/// What a series is measured against.
+#[derive(Clone, Copy)]
+struct Limit<'a> {
+    /// What is measured and how: packed content, or the token.
+    sizing: &'a Sizing,
+    /// None for STS's own limit, which is that of `sizing`.
+    ceiling: Option<&'a Ceiling>,
+}
+
+impl Limit<'_> {
+    fn bytes(&self) -> f64 {
+        f64::from(self.ceiling.map_or(self.sizing.limit_bytes, |ceiling| ceiling.bytes))
+    }
+
+    fn points(&self, bytes: f64) -> f64 {
+        100.0 * bytes / self.bytes()
+    }
+}
+
+/// The size of `call` against `limit`, in points: what STS logged where it can be expressed so, else what the engine says.
 ///
 /// The token's length joins the regimes: a call of the old one weighs under the new limit what its token weighed. Where that was not logged, it is what the
-/// engine says and `offset` bytes.
-fn size_percent(call: &Call, parts: Option<&Parts>, session: &Session, sizing: &Sizing, offset: f64) -> Option<f64> {
-    let limit = f64::from(sizing.limit_bytes);
-    match sizing.regime {
+/// engine says and `offset` bytes. A call that was not granted has no token that could break anything behind STS.
+fn size_percent(call: &Call, parts: Option<&Parts>, session: &Session, limit: Limit<'_>, offset: f64) -> Option<f64> {
+    if limit.ceiling.is_some() && call.outcome != Outcome::Granted {
+        return None;
+    }
+    match limit.sizing.regime {
         Regime::SessionToken => {
             if let Some(bytes) = call.session_token_bytes {
-                return Some(100.0 * f64::from(bytes) / limit);
+                return Some(limit.points(f64::from(bytes)));
             }
             if call.regime != Some(Regime::PackedPolicy)
                 && let Some(observed) = call.observed_percent()
             {
-                return Some(observed);
+                // Against STS's own limit the factor is 1, and what was logged stays what it is.
+                return Some(observed * (f64::from(limit.sizing.limit_bytes) / limit.bytes()));
             }
-            parts.map(|parts| 100.0 * (token_bytes(parts, session, sizing).value + offset).max(0.0) / limit)
+            parts.map(|parts| limit.points((token_bytes(parts, session, limit.sizing).value + offset).max(0.0)))
         }
         Regime::PackedPolicy => {
             if call.regime != Some(Regime::SessionToken)
@@ -112,20 +154,19 @@ fn size_percent(call: &Call, parts: Option<&Parts>, session: &Session, sizing: &
             {
                 return Some(observed);
             }
-            parts.map(|parts| percent(parts, session, sizing).value)
+            parts.map(|parts| percent(parts, session, limit.sizing).value)
         }
     }
 }
 
-fn point(scan: &Scan, call: &Call, regime: Regime, offset: f64) -> Point {
-    let sizing = scan.requests.sizing(regime);
+fn point(scan: &Scan, call: &Call, limit: Limit<'_>, offset: f64) -> Point {
+    let regime = limit.sizing.regime;
     let parts = scan.requests.facts(call.request).map(|facts| facts.parts(regime));
-    let size = size_percent(call, parts.as_ref(), &call.session(), sizing, offset);
-    let limit = f64::from(sizing.limit_bytes);
+    let size = size_percent(call, parts.as_ref(), &call.session(), limit, offset);
     // In a token three packed bytes become four characters of base64.
     let points_per_byte = match regime {
-        Regime::PackedPolicy => 100.0 / limit,
-        Regime::SessionToken => 100.0 / limit * 4.0 / 3.0,
+        Regime::PackedPolicy => 100.0 / limit.bytes(),
+        Regime::SessionToken => 100.0 / limit.bytes() * 4.0 / 3.0,
     };
     let mut parts_percent = [0.0_f32; 5];
     if let Some(parts) = &parts {
@@ -158,8 +199,9 @@ fn point(scan: &Scan, call: &Call, regime: Regime, offset: f64) -> Point {
     }
 }
 
-/// Every series of `scan`, worst status first, then largest size, then by name. `until` is the end of the window when the user set one.
-pub fn findings(scan: &Scan, until: Option<i64>, redact: bool) -> Vec<Finding> {
+/// Every series of `scan`, each by the nearest of STS's limit in force and `ceilings`; worst status first, then largest size, then by name.
+/// `until` is the end of the window when the user set one.
+pub fn findings(scan: &Scan, until: Option<i64>, ceilings: &[Ceiling], redact: bool) -> Vec<Finding> {
     let mut series: FxHashMap<(Name, Name, Operation), Vec<Slot>> = FxHashMap::default();
     let mut newest = None;
     for (slot, call) in scan.calls.iter() {
@@ -169,19 +211,20 @@ pub fn findings(scan: &Scan, until: Option<i64>, redact: bool) -> Vec<Finding> {
     let end = until.or(newest).unwrap_or_default();
     let end_day = i32::try_from(end.div_euclid(trends::SECONDS_PER_DAY)).unwrap_or(i32::MAX);
 
+    // Of equally near limits the first stands.
+    let mut ceilings: Vec<&Ceiling> = ceilings.iter().collect();
+    ceilings.sort_by(|one, other| one.name.cmp(&other.name));
+
     let mut series: Vec<_> = series.into_iter().collect();
     // The longest series first, for an even load.
     series.sort_by_key(|(_, slots)| std::cmp::Reverse(slots.len()));
     let mut findings: Vec<Finding> = {
         use rayon::prelude::*;
-        series.into_par_iter().with_max_len(1).filter_map(|(_, slots)| finding(scan, &slots, end_day, redact)).collect()
+        series.into_par_iter().with_max_len(1).filter_map(|(_, slots)| finding(scan, &slots, end_day, &ceilings, redact)).collect()
     };
     let text = |name: Name| scan.names.text(name);
     findings.sort_by(|a, b| {
-        a.verdict
-            .status
-            .cmp(&b.verdict.status)
-            .then_with(|| b.size_percent().total_cmp(&a.size_percent()))
+        by_worst(&a.verdict, &b.verdict)
             .then_with(|| text(a.role).cmp(&text(b.role)))
             .then_with(|| text(a.caller).cmp(&text(b.caller)))
             .then_with(|| a.operation.name().cmp(b.operation.name()))
@@ -189,15 +232,18 @@ pub fn findings(scan: &Scan, until: Option<i64>, redact: bool) -> Vec<Finding> {
     findings
 }
 
-fn finding(scan: &Scan, slots: &[Slot], end_day: i32, redact: bool) -> Option<Finding> {
-    let first = scan.calls.get(*slots.first()?)?;
-    let latest = scan.calls.get(*slots.last()?)?;
-    let regime = latest.regime.unwrap_or(REGIME_TODAY);
-    let offset = if regime == Regime::SessionToken { token_offset(scan, slots) } else { 0.0 };
+/// A series against one limit.
+struct Judged {
+    trend: Trend,
+    verdict: Verdict,
+    worst: Option<Slot>,
+}
+
+fn judged(scan: &Scan, slots: &[Slot], limit: Limit<'_>, offset: f64, end_day: i32) -> Option<(Judged, Vec<Day>)> {
     let mut worst: Option<(Slot, f64)> = None;
     let mut points = Vec::with_capacity(slots.len());
     for &slot in slots {
-        let point = point(scan, scan.calls.get(slot)?, regime, offset);
+        let point = point(scan, scan.calls.get(slot)?, limit, offset);
         if let Some(size) = point.percent
             && worst.is_none_or(|(_, largest)| size > largest)
         {
@@ -207,7 +253,34 @@ fn finding(scan: &Scan, slots: &[Slot], end_day: i32, redact: bool) -> Option<Fi
     }
     let days = trends::daily(&mut points);
     let trend = trends::trend(&days, end_day);
-    let verdict = trends::judge(&points, &days, &trend, end_day);
+    let verdict = match limit.ceiling {
+        None => trends::judge(&points, &days, &trend, end_day),
+        Some(ceiling) => trends::judge_ceiling(&points, &days, &trend, end_day, ceiling),
+    };
+    Some((Judged { trend, verdict, worst: worst.map(|(slot, _)| slot) }, days))
+}
+
+fn finding(scan: &Scan, slots: &[Slot], end_day: i32, ceilings: &[&Ceiling], redact: bool) -> Option<Finding> {
+    let first = scan.calls.get(*slots.first()?)?;
+    let latest = scan.calls.get(*slots.last()?)?;
+    let regime = latest.regime.unwrap_or(REGIME_TODAY);
+    let in_force = Limit { sizing: scan.requests.sizing(regime), ceiling: None };
+    let by_token = regime == Regime::SessionToken || !ceilings.is_empty();
+    let offset = if by_token { token_offset(scan, slots) } else { 0.0 };
+    let (mut nearest, days) = judged(scan, slots, in_force, offset, end_day)?;
+    let mut nearest_ceiling = None;
+    for &ceiling in ceilings {
+        // Nothing is worse than what fails at STS.
+        if nearest.verdict.status == Status::Failing {
+            break;
+        }
+        let limit = Limit { sizing: scan.requests.sizing(Regime::SessionToken), ceiling: Some(ceiling) };
+        let (judged, _) = judged(scan, slots, limit, offset, end_day)?;
+        if by_worst(&judged.verdict, &nearest.verdict).is_lt() {
+            (nearest, nearest_ceiling) = (judged, Some(ceiling.clone()));
+        }
+    }
+    let Judged { trend, verdict, worst } = nearest;
     let actionable = latest.caller_kind != CallerKind::AwsService;
     let mut finding = Finding {
         role: latest.role,
@@ -215,12 +288,14 @@ fn finding(scan: &Scan, slots: &[Slot], end_day: i32, redact: bool) -> Option<Fi
         operation: latest.operation,
         caller_kind: latest.caller_kind,
         regime,
+        ceiling: nearest_ceiling,
         first_seen: first.time,
         last_seen: latest.time,
         days,
         trend,
+        old_failure: verdict.refused_calls > 0 && old_calls::would_all_be_granted_today(scan, slots),
         verdict,
-        worst: worst.map(|(slot, _)| slot),
+        worst,
         actionable,
         fixes: Vec::new(),
         notes: Vec::new(),
@@ -229,6 +304,12 @@ fn finding(scan: &Scan, slots: &[Slot], end_day: i32, redact: bool) -> Option<Fi
         add_fixes(scan, &mut finding, slots, redact);
     }
     Some(finding)
+}
+
+/// Worst status first, then largest size: the latest, or the largest where the last days have none.
+fn by_worst(one: &Verdict, other: &Verdict) -> Ordering {
+    let size = |verdict: &Verdict| verdict.latest_percent.or(verdict.max_percent).unwrap_or(-1.0);
+    one.status.cmp(&other.status).then_with(|| size(other).total_cmp(&size(one)))
 }
 
 /// Prices changes to the largest request of the series that is known.
@@ -246,7 +327,15 @@ fn add_fixes(scan: &Scan, finding: &mut Finding, slots: &[Slot], redact: bool) {
     });
     let Some(call) = largest.and_then(|slot| scan.calls.get(slot)) else { return };
     let Some(request) = scan.requests.request(call.request) else { return };
-    finding.fixes = fixes::suggest(&request, &call.session(), scan.requests.sizing(finding.regime), redact);
+    let sizing = |regime| scan.requests.sizing(regime);
+    finding.fixes = match &finding.ceiling {
+        None => fixes::suggest(&request, &call.session(), sizing(finding.regime), redact),
+        // Priced against the limit that the finding is about.
+        Some(ceiling) => {
+            let sizing = Sizing { limit_bytes: ceiling.bytes, ..sizing(Regime::SessionToken).clone() };
+            fixes::suggest(&request, &call.session(), &sizing, redact)
+        }
+    };
     let white_space = call
         .policy_chars
         .zip(request.policy.as_ref())

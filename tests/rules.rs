@@ -296,7 +296,7 @@ fn write_file(dir: &Path, name: &str, events: &[Event], padding: usize) {
 
 fn tables_of(dir: &Path, filter: &Filter) -> Tables {
     let scan = scan_dir(dir, filter);
-    let findings = one_thread().install(|| findings(&scan, filter.until, false));
+    let findings = one_thread().install(|| findings(&scan, filter.until, &[], false));
     let out = tempfile::tempdir().unwrap();
     Report::open(Place::Directory(out.path().to_owned()), &[Format::Json], Layout::Flat, &Scratch::default())
         .unwrap()

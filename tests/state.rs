@@ -140,7 +140,7 @@ fn scratch() -> tempfile::TempDir {
 type Tables = BTreeMap<String, String>;
 
 fn tables(scan: &Scan, until: Option<i64>) -> Tables {
-    let findings = findings(scan, until, false);
+    let findings = findings(scan, until, &[], false);
     let out = scratch();
     Report::open(report::Place::Directory(out.path().to_owned()), &[Format::Csv], Layout::Flat, &Scratch::default())
         .unwrap()

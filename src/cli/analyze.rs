@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::log::Log;
 use super::{End, signals, usage};
 use crate::findings::{Finding, findings};
-use crate::packing::Profile;
+use crate::packing::{Ceiling, Profile, repeated_name};
 use crate::report::{self, Format, Layout, Place, Report, Run, Scratch, Style};
 use crate::scan::{Coverage, Filter, Progress, Recorder, Scan, Scanner};
 use crate::state::State;
@@ -58,6 +58,10 @@ pub(super) struct Options {
     /// Only calls made in this region
     #[arg(long, value_name = "NAME")]
     region: Vec<String>,
+
+    /// The most bytes of session token that something behind STS takes, such as eks-authenticator=2500; findings go by the nearest limit
+    #[arg(long, value_name = "NAME=BYTES")]
+    ceiling: Vec<Ceiling>,
 
     /// Where to keep what was read, so that the next run reads only what is new; the report covers all of it
     #[arg(long, value_name = "DIR|s3://...")]
@@ -191,13 +195,14 @@ pub(super) fn run(options: &Options) -> anyhow::Result<End> {
         return Ok(end);
     }
 
-    let findings = findings(&scan, options.until, options.redact);
+    let findings = findings(&scan, options.until, &options.ceiling, options.redact);
     let run = Run {
         started,
         finished: Utc::now(),
         sources: options.sources.clone(),
         since: options.since,
         until: options.until,
+        ceilings: options.ceiling.clone(),
         state: state.map(|state| (state.location(), state.counts())),
     };
     report.write(&scan, &findings, &report::summary(&run, &scan, &findings), options.redact).context("cannot write the report")?;
@@ -222,16 +227,19 @@ pub(super) fn run(options: &Options) -> anyhow::Result<End> {
 }
 
 /// What clap does not check; the forms to write.
-fn check(options: &Options) -> Result<Vec<Format>, &'static str> {
+fn check(options: &Options) -> Result<Vec<Format>, String> {
     if let (Some(since), Some(until)) = (options.since, options.until)
         && since >= until
     {
-        return Err("--since must be before --until");
+        return Err("--since must be before --until".to_owned());
+    }
+    if let Some(name) = repeated_name(&options.ceiling) {
+        return Err(format!("--ceiling: `{name}` is given twice"));
     }
     if options.state.is_some() && options.sources.iter().any(|source| source == "-") {
-        return Err("--state cannot tell what it has read of standard input: name files");
+        return Err("--state cannot tell what it has read of standard input: name files".to_owned());
     }
-    formats(&options.format, options.layout.into())
+    Ok(formats(&options.format, options.layout.into())?)
 }
 
 fn s3(options: &Options) -> S3Options {

@@ -18,6 +18,7 @@
 mod basis;
 #[cfg(feature = "calibrate")]
 pub mod calibrate;
+mod ceiling;
 mod codec;
 pub mod limits;
 mod plain;
@@ -34,6 +35,7 @@ use crate::policy::Policy;
 use codec::Encoder;
 
 pub use basis::{Basis, KindBasis};
+pub use ceiling::{Ceiling, CeilingError, STS, repeated_name};
 pub use codec::{Codec, UnknownCodec};
 pub use plain::PlainForm;
 pub use profile::{Compression, Profile, Rounding, Sizing, TokenBase};

@@ -129,7 +129,7 @@ pub const EVENTS: Table = Table {
 /// One row per series: the findings.
 pub const PRINCIPALS: Table = Table {
     name: "principals",
-    rows: "one row per role x caller x operation, worst status first, then largest latest size; percentages are against the limit in force for the series",
+    rows: "one row per role x caller x operation, worst status first, then largest latest size; percentages, slopes, dates, driver and reason are against the limit that limit_name names",
     by_day: false,
     columns: &[
         column("role_arn", Text, "the role assumed; empty as in events"),
@@ -156,19 +156,23 @@ pub const PRINCIPALS: Table = Table {
         column("limit_date", Date, "first day the trend reaches 100 %; empty when not growing or later than 365 days after the window"),
         column("limit_date_low", Date, "earlier end of the date's 95 % interval"),
         column("limit_date_high", Date, "later end of the date's 95 % interval; empty when beyond 365 days"),
-        column("limit_name", Text, "the limit the percentages are of: sts"),
+        column(
+            "limit_name",
+            Text,
+            "the nearest limit, which the row is about: sts (the limit in force for the series) or a --ceiling; the worse status counts, then the larger latest_percent, then sts",
+        ),
         column("driver", Text, "the part that grew most: policy, policy_arns, tags, inherited_tags or other; empty where nothing grew"),
-        column("worst_event_id", Text, "eventID of the call with the largest size"),
+        column("worst_event_id", Text, "eventID of the call with the largest size; against a ceiling, of those that were granted"),
         column("actionable", Flag, "false where nobody can change the request: the caller is an AWS service"),
         column("best_fix", Text, "title of the best fix; empty when none is needed or none helps"),
-        column("best_fix_percent", Decimal, "size after the best fix, points of the limit"),
+        column("best_fix_percent", Decimal, "size after the best fix, points of the same limit"),
     ],
 };
 
 /// One row per day of a series.
 pub const DAILY: Table = Table {
     name: "daily",
-    rows: "one row per day x role x caller x operation, in that order; percentages are against the limit in force for the series",
+    rows: "one row per day x role x caller x operation, in that order; percentages are against STS's limit in force for the series, never a ceiling",
     by_day: true,
     columns: &[
         column("day", Date, "UTC day"),
@@ -188,7 +192,7 @@ pub const DAILY: Table = Table {
 /// One row per suggested fix.
 pub const FIXES: Table = Table {
     name: "fixes",
-    rows: "one row per suggested fix of a finding, findings in the order of principals, best fix first",
+    rows: "one row per suggested fix of a finding, findings in the order of principals, best fix first; percentages are of the limit_name in principals",
     by_day: false,
     columns: &[
         column("role_arn", Text, "the role assumed; empty as in events"),

@@ -102,7 +102,7 @@ impl Rows {
     }
 }
 
-fn two_decimals(value: f64) -> f64 {
+pub(super) fn two_decimals(value: f64) -> f64 {
     // Adding zero turns -0.0 into 0.0.
     (value * 100.0).round() / 100.0 + 0.0
 }

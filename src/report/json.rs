@@ -8,9 +8,10 @@ use polars::prelude::*;
 use serde_json::{Map, Value, json};
 
 use super::csv::rfc3339;
+use super::frame::two_decimals;
 use super::output::TableWriter;
-use crate::findings::Finding;
-use crate::packing::Regime;
+use crate::findings::{Finding, OldCalls, old_calls};
+use crate::packing::{Ceiling, Regime};
 use crate::scan::{Coverage, Scan};
 use crate::state::Counts;
 use crate::sts_call::Outcome;
@@ -75,6 +76,8 @@ pub struct Run {
     pub since: Option<i64>,
     /// `--until`, seconds since 1970-01-01 UTC.
     pub until: Option<i64>,
+    /// The ceilings, as the user named them.
+    pub ceilings: Vec<Ceiling>,
     /// Where the state lies and what it had, with `--state`.
     pub state: Option<(String, Counts)>,
 }
@@ -89,7 +92,6 @@ pub fn summary(run: &Run, scan: &Scan, findings: &[Finding]) -> String {
     let to = run.until.or(newest).or(oldest);
 
     let mut regimes = [[0_u64; 3]; 3];
-    let mut fails_no_more = 0_u64;
     for (_, call) in scan.calls.iter() {
         let regime = match call.regime {
             Some(Regime::PackedPolicy) => 0,
@@ -104,9 +106,6 @@ pub fn summary(run: &Run, scan: &Scan, findings: &[Finding]) -> String {
         if let Some(count) = regimes.get_mut(regime).and_then(|row| row.get_mut(outcome)) {
             *count += 1;
         }
-        if call.regime == Some(Regime::PackedPolicy) && call.outcome == Outcome::RefusedForSize && fits_today(scan, call) {
-            fails_no_more += 1;
-        }
     }
     let profile = scan.requests.profile();
     let regime = |name: Option<Regime>, [granted, for_size, otherwise]: [u64; 3]| {
@@ -118,9 +117,21 @@ pub fn summary(run: &Run, scan: &Scan, findings: &[Finding]) -> String {
         })
     };
     let [old, new, unknown] = regimes;
+    let today = old_calls(scan);
+    let mut old = regime(Some(Regime::PackedPolicy), old);
+    if let Value::Object(old) = &mut old {
+        old.insert("under_the_limit_today".to_owned(), under_the_limit_today(&today));
+    }
     let count = |status: Status| findings.iter().filter(|finding| finding.verdict.status == status).count();
     let statuses: Map<String, Value> =
         Status::ALL.into_iter().map(|status| (status.name().to_owned(), Value::from(count(status)))).collect();
+
+    let nearest = |ceiling: &Ceiling| findings.iter().filter(|finding| finding.ceiling.as_ref() == Some(ceiling)).count();
+    let ceilings: Vec<Value> = run
+        .ceilings
+        .iter()
+        .map(|ceiling| json!({ "name": ceiling.name, "limit_bytes": ceiling.bytes, "findings_nearest": nearest(ceiling) }))
+        .collect();
 
     let summary = json!({
         "version": env!("CARGO_PKG_VERSION"),
@@ -135,13 +146,14 @@ pub fn summary(run: &Run, scan: &Scan, findings: &[Finding]) -> String {
             "files_known": counts.files_known,
         })),
         "statuses": statuses,
+        "ceilings": ceilings,
         "requests": scan.requests.len(),
         "profile": profile.to_json(),
         "regimes": {
-            "packed-policy": regime(Some(Regime::PackedPolicy), old),
+            "packed-policy": old,
             "session-token": regime(Some(Regime::SessionToken), new),
             "unknown": regime(None, unknown),
-            "refused_before_but_within_the_limit_today": fails_no_more,
+            "refused_before_but_within_the_limit_today": today.refused_then_granted_today,
         },
     });
     let mut text = serde_json::to_string_pretty(&summary).unwrap_or_default();
@@ -149,11 +161,21 @@ pub fn summary(run: &Run, scan: &Scan, findings: &[Finding]) -> String {
     text
 }
 
-/// True when a request that was refused under the old limit packs to a token within today's, by the upper end of the engine's range.
-fn fits_today(scan: &Scan, call: &crate::scan::Call) -> bool {
-    scan.requests.facts(call.request).is_some_and(|facts| {
-        crate::packing::percent(&facts.parts(Regime::SessionToken), &call.session(), scan.requests.sizing(Regime::SessionToken)).high
-            <= 100.0
+/// What the calls of the old regime weigh today.
+fn under_the_limit_today(old: &OldCalls) -> Value {
+    let percentile = |percent| old.percentile(percent).map(two_decimals);
+    json!({
+        "limit_bytes": old.limit_bytes,
+        "with_token_length": old.with_token_length(),
+        "median_percent": percentile(50),
+        "p95_percent": percentile(95),
+        "max_percent": percentile(100),
+        "fine_before_but_warning_today": old.fine_then_warning_today,
+        "refused_for_size": {
+            "granted_today": old.refused_then_granted_today,
+            "refused_today": old.refused_then_and_today,
+            "unknown": old.refused_then_unknown_today,
+        },
     })
 }
 

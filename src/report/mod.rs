@@ -200,7 +200,7 @@ fn principals(scan: &Scan, findings: &[Finding], redact: bool, row: &mut dyn FnM
             Cell::Text(Some(finding.caller_kind.name())),
             Cell::Text(Some(finding.operation.name())),
             Cell::Text(Some(verdict.status.name())),
-            Cell::Text(Some(&verdict.reason)),
+            Cell::Text(Some(&finding.reason())),
             count(verdict.calls),
             count(verdict.refused_calls),
             Cell::Time(Some(finding.first_seen)),
@@ -215,7 +215,7 @@ fn principals(scan: &Scan, findings: &[Finding], redact: bool, row: &mut dyn FnM
             Cell::Date(trend.limit_day),
             Cell::Date(trend.limit_day_low),
             Cell::Date(trend.limit_day_high),
-            Cell::Text(Some("sts")),
+            Cell::Text(Some(finding.limit_name())),
             Cell::Text(trend.driver.map(|part| part.name())),
             Cell::Text(worst.as_deref()),
             Cell::Flag(finding.actionable),
@@ -297,7 +297,7 @@ fn date_text(day: i32) -> String {
 }
 
 /// What stands in `summary.json`.
-const SUMMARY: [(&str, &str); 10] = [
+const SUMMARY: [(&str, &str); 11] = [
     ("version", "of packtrail"),
     ("started, finished", "when the run began and when its results were complete, UTC"),
     ("sources", "as named on the command line"),
@@ -307,12 +307,13 @@ const SUMMARY: [(&str, &str); 10] = [
         "files_listed = files_read + files_skipped + unreadable; skipped by kind; bytes_read, bytes_inflated; records; sts_calls = kept_calls + filtered + duplicates; unreadable: location, reason, records_read; denied",
     ),
     ("state", "with --state: where it lies, how many files were read now and how many known before; else null"),
-    ("statuses", "findings by status"),
+    ("statuses", "findings by status, each by its nearest limit"),
+    ("ceilings", "with --ceiling: name, limit_bytes, and how many findings it is the nearest limit of; else empty"),
     ("requests", "distinct requests among the kept calls and their copies"),
     ("profile", "the figures of the engine: limits and overheads in bytes"),
     (
         "regimes",
-        "by regime: its limit in bytes, calls granted, refused for size and otherwise; and how many calls refused for size under the old limit stay within today's",
+        "by regime: its limit in bytes, calls granted, refused for size and otherwise; under_the_limit_today: what the calls of the old regime take of today's limit by the length of their tokens, how many were below a warning and are not, and what would become of those refused for size; and how many of these stay within today's limit",
     ),
 ];
 

@@ -5,10 +5,10 @@ use std::io;
 
 use super::date_text;
 use super::json::Run;
-use crate::findings::{Finding, shown};
+use crate::findings::{Finding, OLD_FAILURE, old_calls, shown};
 use crate::packing::Regime;
 use crate::scan::Scan;
-use crate::trends::{Day, Status};
+use crate::trends::{Day, Status, WARNING_PERCENT};
 
 /// How to write for the reader at the other end.
 #[derive(Clone, Copy, Debug)]
@@ -129,6 +129,43 @@ fn head(text: &mut String, run: &Run, scan: &Scan, findings: &[Finding], style: 
         })
         .collect();
     let _ = writeln!(text, "\n{}", counts.join("   "));
+    let told = old_calls_told(scan);
+    if !told.is_empty() {
+        text.push('\n');
+    }
+    for line in told.iter().flat_map(|sentence| wrapped(sentence, style.width)) {
+        let _ = writeln!(text, "{line}");
+    }
+}
+
+/// What the calls of the old regime weigh today, in no sentence, one or two.
+fn old_calls_told(scan: &Scan) -> Vec<String> {
+    let old = old_calls(scan);
+    let mut told = Vec::new();
+    if let (Some(median), Some(max)) = (old.percentile(50), old.percentile(100)) {
+        let high = match old.fine_then_warning_today {
+            0 => String::new(),
+            count => format!("; at {WARNING_PERCENT:.0} % or more though fine then: {}", grouped(count)),
+        };
+        told.push(format!(
+            "By the length of their tokens, calls of the old regime ({}) take {:.0} % of today's {} bytes in the median, {:.0} % at most{high}.",
+            grouped(old.with_token_length()),
+            median.floor(),
+            grouped(old.limit_bytes.into()),
+            max.floor(),
+        ));
+    }
+    if old.refused() > 0 {
+        let answers = [(old.refused_then_and_today, "still would"), (old.refused_then_unknown_today, "cannot be told")];
+        let rest: String =
+            answers.iter().filter(|(count, _)| *count > 0).map(|(count, answer)| format!(", {} {answer}", grouped(*count))).collect();
+        told.push(format!(
+            "Calls refused for size in the old regime: {}; of these {} would no longer fail today{rest}.",
+            grouped(old.refused()),
+            grouped(old.refused_then_granted_today),
+        ));
+    }
+    told
 }
 
 /// A finding in a few lines.
@@ -140,9 +177,10 @@ fn one(text: &mut String, scan: &Scan, finding: &Finding, redact: bool, style: S
     // Cut like STS cuts, so that 89.6 is not shown as the 90 it is not.
     let percent =
         verdict.latest_percent.or(verdict.max_percent).map_or_else(|| "   ? ".to_owned(), |percent| format!("{:>4.0} %", percent.floor()));
-    let limit = match finding.regime {
-        Regime::PackedPolicy => "packed policy",
-        Regime::SessionToken => "session token",
+    let limit = match (&finding.ceiling, finding.regime) {
+        (Some(ceiling), _) => format!("ceiling {} of {} bytes", ceiling.name, grouped(ceiling.bytes.into())),
+        (None, Regime::PackedPolicy) => "limit on the packed policy".to_owned(),
+        (None, Regime::SessionToken) => "limit on the session token".to_owned(),
     };
     let date = match (finding.trend.limit_day, finding.trend.limit_day_low, finding.trend.limit_day_high) {
         (Some(day), low, high) => {
@@ -161,7 +199,10 @@ fn one(text: &mut String, scan: &Scan, finding: &Finding, redact: bool, style: S
         }
     };
     line("", &subject);
-    line("", &format!("{}, limit on the {limit}: {}", finding.operation, verdict.reason));
+    line("", &format!("{}, {limit}: {}", finding.operation, verdict.reason));
+    if finding.old_failure {
+        line("note: ", OLD_FAILURE);
+    }
     match finding.fixes.first() {
         Some(fix) => {
             let review = if fix.effect == crate::fixes::Effect::NeedsReview { ", needs review" } else { "" };

@@ -26,7 +26,9 @@ use std::str::FromStr;
 
 pub use daily::{Day, SECONDS_PER_DAY, daily, percentile};
 pub use forecast::{FORECAST_DAYS, SILENT_DAYS, Trend, trend};
-pub use verdict::{CRITICAL_DAYS, CRITICAL_PERCENT, HEALED_DAYS, LATEST_DAYS, Verdict, WARNING_DAYS, WARNING_PERCENT, judge};
+pub use verdict::{
+    CRITICAL_DAYS, CRITICAL_PERCENT, HEALED_DAYS, LATEST_DAYS, Verdict, WARNING_DAYS, WARNING_PERCENT, judge, judge_ceiling,
+};
 
 /// How a series stands, worst first: `Failing < Critical` in the order of this type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

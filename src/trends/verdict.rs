@@ -4,6 +4,7 @@ use chrono::{Datelike, NaiveDate, TimeDelta};
 
 use super::daily::{count, day_of, percentile, size};
 use super::{Day, Part, Point, Status, Trend};
+use crate::packing::Ceiling;
 
 /// At this share of the limit a series is critical.
 pub const CRITICAL_PERCENT: f64 = 90.0;
@@ -43,22 +44,54 @@ pub struct Verdict {
 /// The status of a series: its `points` in any order, the `days` and the `trend` made of them, judged at `window_end_day`, the last
 /// day of the window.
 pub fn judge(points: &[Point], days: &[Day], trend: &Trend, window_end_day: i32) -> Verdict {
-    let latest_from = days.iter().rev().take(LATEST_DAYS).next_back().map_or(i32::MAX, |day| day.day);
-    let mut sizes: Vec<f64> = points.iter().filter_map(size).collect();
-    let mut latest: Vec<f64> = points.iter().filter(|point| day_of(point.time) >= latest_from).filter_map(size).collect();
-    let latest_percent = percentile(&mut latest, 95);
+    let latest_percent = percentile(&mut sizes_since(points, latest_from(days)), 95);
     let refusals = Refusals::of(days);
     let status = status(refusals.as_ref(), latest_percent, trend, window_end_day);
+    let reason = reason(status, refusals.as_ref(), latest_percent, trend, window_end_day);
+    verdict(status, reason, latest_percent, points, days)
+}
+
+/// The same against a ceiling, with `points`, `days` and `trend` in points of it.
+///
+/// Nobody refuses a token that is too large for what stands behind STS: it is granted, and breaks there. So refusals for size, which are STS's,
+/// do not make a series failing here, and a single token above the ceiling among those of the latest days makes it critical.
+pub fn judge_ceiling(points: &[Point], days: &[Day], trend: &Trend, window_end_day: i32, ceiling: &Ceiling) -> Verdict {
+    let since = latest_from(days);
+    let mut latest = sizes_since(points, since);
+    let above = latest.iter().filter(|&&size| size > 100.0).count();
+    let latest_percent = percentile(&mut latest, 95);
+    let status = if above > 0 { Status::Critical } else { status(None, latest_percent, trend, window_end_day) };
+    let mut told = Vec::new();
+    if above > 0 {
+        let (Ceiling { name, bytes }, count, since) = (ceiling, latest.len(), date(since, window_end_day));
+        told.push(format!("STS grants tokens that {name} does not take: {above} of {count} since {since} are above its {bytes} bytes"));
+    }
+    told.push(reason(status, None, latest_percent, trend, window_end_day));
+    told.extend(Refusals::of(days).map(|refusals| refusals.told(window_end_day)));
+    verdict(status, told.join("; "), latest_percent, points, days)
+}
+
+fn verdict(status: Status, reason: String, latest_percent: Option<f64>, points: &[Point], days: &[Day]) -> Verdict {
+    let mut sizes: Vec<f64> = points.iter().filter_map(size).collect();
     Verdict {
         status,
-        reason: reason(status, refusals.as_ref(), latest_percent, trend, window_end_day),
+        reason,
         calls: count(points.len()),
-        refused_calls: refusals.map_or(0, |refusals| refusals.calls),
+        refused_calls: days.iter().fold(0, |sum, day| sum.saturating_add(day.refused_calls)),
         latest_percent,
         p95_percent: percentile(&mut sizes, 95),
         max_percent: sizes.last().copied(),
         max_session_token_bytes: days.iter().filter_map(|day| day.max_session_token_bytes).max(),
     }
+}
+
+/// The first of the days that `latest_percent` looks at.
+fn latest_from(days: &[Day]) -> i32 {
+    days.iter().rev().take(LATEST_DAYS).next_back().map_or(i32::MAX, |day| day.day)
+}
+
+fn sizes_since(points: &[Point], day: i32) -> Vec<f64> {
+    points.iter().filter(|point| day_of(point.time) >= day).filter_map(size).collect()
 }
 
 /// The size refusals of a series that has some.
@@ -85,6 +118,23 @@ impl Refusals {
     fn healed(&self) -> bool {
         self.granted_days_since >= HEALED_DAYS
     }
+
+    /// In words.
+    fn told(&self, window_end_day: i32) -> String {
+        let date = |day: i32| date(day, window_end_day);
+        let times = if self.calls == 1 { "once".to_owned() } else { format!("{} times", self.calls) };
+        let when = if self.first_day == self.last_day {
+            format!("on {}", date(self.last_day))
+        } else {
+            format!("since {}, last on {}", date(self.first_day), date(self.last_day))
+        };
+        let healing = match self.granted_days_since {
+            0 => String::new(),
+            1 => ", 1 day with granted calls since".to_owned(),
+            days => format!(", {days} days with granted calls since"),
+        };
+        format!("refused for size {times} {when}{healing}")
+    }
 }
 
 fn status(refusals: Option<&Refusals>, latest_percent: Option<f64>, trend: &Trend, window_end_day: i32) -> Status {
@@ -104,25 +154,11 @@ fn status(refusals: Option<&Refusals>, latest_percent: Option<f64>, trend: &Tren
 }
 
 fn reason(status: Status, refusals: Option<&Refusals>, latest_percent: Option<f64>, trend: &Trend, window_end_day: i32) -> String {
-    let date = |day: i32| date(day, window_end_day);
     let latest = match latest_percent {
         Some(latest) => format!("latest size {latest:.1} %"),
         None => "no size known".to_owned(),
     };
-    let refused = refusals.map(|refusals| {
-        let times = if refusals.calls == 1 { "once".to_owned() } else { format!("{} times", refusals.calls) };
-        let when = if refusals.first_day == refusals.last_day {
-            format!("on {}", date(refusals.last_day))
-        } else {
-            format!("since {}, last on {}", date(refusals.first_day), date(refusals.last_day))
-        };
-        let healing = match refusals.granted_days_since {
-            0 => String::new(),
-            1 => ", 1 day with granted calls since".to_owned(),
-            days => format!(", {days} days with granted calls since"),
-        };
-        format!("refused for size {times} {when}{healing}")
-    });
+    let refused = refusals.map(|refusals| refusals.told(window_end_day));
     let movement = movement(trend, latest_percent, window_end_day);
     match (status, refused) {
         (Status::Failing, Some(refused)) if trend.growing => format!("{refused}; {movement}"),
