@@ -3,7 +3,7 @@
 use rustc_hash::FxHashMap;
 
 use crate::fixes::{self, Fix};
-use crate::packing::{CallerKind, Estimate, Operation, Parts, Profile, Regime, Session, percent, token_bytes};
+use crate::packing::{CallerKind, Estimate, Operation, Parts, Regime, Session, Sizing, percent, token_bytes};
 use crate::scan::{Call, Facts, Name, Names, Scan, Slot};
 use crate::sts_call::Outcome;
 use crate::trends::{self, Day, Point, Refusal, Status, Trend, Verdict};
@@ -55,7 +55,9 @@ pub const REGIME_TODAY: Regime = Regime::SessionToken;
 pub struct Recomputed {
     /// Points of the limit of the call's regime (today's where it is unknown), with its range.
     pub percent: Estimate,
-    /// The request's parts.
+    /// Packed bytes of the request's parts under that regime.
+    pub parts: Parts,
+    /// What else is known of the request.
     pub facts: Facts,
 }
 
@@ -63,19 +65,23 @@ pub struct Recomputed {
 pub fn recompute(scan: &Scan, call: &Call) -> Option<Recomputed> {
     let facts = scan.requests.facts(call.request)?;
     let regime = call.regime.unwrap_or(REGIME_TODAY);
-    Some(Recomputed { percent: percent(&facts.parts, &call.session(), regime, scan.requests.profile()), facts })
+    Some(Recomputed {
+        percent: percent(&facts.parts(regime), &call.session(), scan.requests.sizing(regime)),
+        parts: facts.parts(regime),
+        facts,
+    })
 }
 
 /// By how many bytes the tokens of a series differ from what the engine says: the median over its calls whose token is known, 0 without any.
 ///
 /// The engine's base of a token is a guess for many callers, but the same for all calls of one series, so where a token was redacted the others tell.
 fn token_offset(scan: &Scan, slots: &[Slot]) -> f64 {
-    let profile = scan.requests.profile();
     let difference = |slot: &Slot| {
         let call = scan.calls.get(*slot)?;
         let logged = call.session_token_bytes?;
         let facts = scan.requests.facts(call.request)?;
-        Some(f64::from(logged) - token_bytes(&facts.parts, &call.session(), profile).value)
+        let regime = call.regime.unwrap_or(REGIME_TODAY);
+        Some(f64::from(logged) - token_bytes(&facts.parts(regime), &call.session(), scan.requests.sizing(regime)).value)
     };
     let mut differences: Vec<f64> = slots.iter().filter_map(difference).collect();
     differences.sort_unstable_by(f64::total_cmp);
@@ -86,9 +92,9 @@ fn token_offset(scan: &Scan, slots: &[Slot]) -> f64 {
 ///
 /// The token's length joins the regimes: a call of the old one weighs under the new limit what its token weighed. Where that was not logged, it is what the
 /// engine says and `offset` bytes.
-fn size_percent(call: &Call, parts: Option<&Parts>, session: &Session, regime: Regime, offset: f64, profile: &Profile) -> Option<f64> {
-    let limit = f64::from(profile.limit_bytes(regime));
-    match regime {
+fn size_percent(call: &Call, parts: Option<&Parts>, session: &Session, sizing: &Sizing, offset: f64) -> Option<f64> {
+    let limit = f64::from(sizing.limit_bytes);
+    match sizing.regime {
         Regime::SessionToken => {
             if let Some(bytes) = call.session_token_bytes {
                 return Some(100.0 * f64::from(bytes) / limit);
@@ -98,7 +104,7 @@ fn size_percent(call: &Call, parts: Option<&Parts>, session: &Session, regime: R
             {
                 return Some(observed);
             }
-            parts.map(|parts| 100.0 * (token_bytes(parts, session, profile).value + offset).max(0.0) / limit)
+            parts.map(|parts| 100.0 * (token_bytes(parts, session, sizing).value + offset).max(0.0) / limit)
         }
         Regime::PackedPolicy => {
             if call.regime != Some(Regime::SessionToken)
@@ -106,16 +112,16 @@ fn size_percent(call: &Call, parts: Option<&Parts>, session: &Session, regime: R
             {
                 return Some(observed);
             }
-            parts.map(|parts| percent(parts, session, regime, profile).value)
+            parts.map(|parts| percent(parts, session, sizing).value)
         }
     }
 }
 
 fn point(scan: &Scan, call: &Call, regime: Regime, offset: f64) -> Point {
-    let profile = scan.requests.profile();
-    let parts = scan.requests.facts(call.request).map(|facts| facts.parts);
-    let size = size_percent(call, parts.as_ref(), &call.session(), regime, offset, profile);
-    let limit = f64::from(profile.limit_bytes(regime));
+    let sizing = scan.requests.sizing(regime);
+    let parts = scan.requests.facts(call.request).map(|facts| facts.parts(regime));
+    let size = size_percent(call, parts.as_ref(), &call.session(), sizing, offset);
+    let limit = f64::from(sizing.limit_bytes);
     // In a token three packed bytes become four characters of base64.
     let points_per_byte = match regime {
         Regime::PackedPolicy => 100.0 / limit,
@@ -231,13 +237,16 @@ fn add_fixes(scan: &Scan, finding: &mut Finding, slots: &[Slot], redact: bool) {
     // A refusal may log no request: then the largest request that is logged stands for the series.
     let largest = finding.worst.filter(known).or_else(|| {
         let packed = |slot: &Slot| {
-            scan.calls.get(*slot).and_then(|call| scan.requests.facts(call.request)).map_or(0, |facts| facts.parts.packed_bytes())
+            scan.calls
+                .get(*slot)
+                .and_then(|call| scan.requests.facts(call.request))
+                .map_or(0, |facts| facts.parts(finding.regime).packed_bytes())
         };
         slots.iter().copied().filter(known).max_by_key(packed)
     });
     let Some(call) = largest.and_then(|slot| scan.calls.get(slot)) else { return };
     let Some(request) = scan.requests.request(call.request) else { return };
-    finding.fixes = fixes::suggest(&request, &call.session(), finding.regime, scan.requests.profile(), redact);
+    finding.fixes = fixes::suggest(&request, &call.session(), scan.requests.sizing(finding.regime), redact);
     let white_space = call
         .policy_chars
         .zip(request.policy.as_ref())

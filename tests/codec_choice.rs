@@ -38,7 +38,7 @@ impl Point {
 }
 
 fn points() -> Vec<Point> {
-    let profile = Profile::builtin();
+    let sizing = Profile::builtin().packed_policy;
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/packing-points.json");
     let points: Vec<Value> = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
     let with_policy = points.iter().filter(|point| point["regime"] == "packed-policy" && point["policy"].is_string());
@@ -46,18 +46,18 @@ fn points() -> Vec<Point> {
         .map(|point| {
             let request = Request { policy: point["policy"].as_str().map(str::to_owned), ..Request::default() };
             let mut plain = Vec::new();
-            let statements = profile.plain_form.write(&Policy::parse(&request.policy.unwrap()).unwrap(), &mut plain);
-            let tag = |tag: &Value| one_tag_bytes(tag["key"].as_str().unwrap(), tag["value"].as_str().unwrap(), &profile);
+            let statements = sizing.plain_form.write(&Policy::parse(&request.policy.unwrap()).unwrap(), &mut plain);
+            let tag = |tag: &Value| one_tag_bytes(tag["key"].as_str().unwrap(), tag["value"].as_str().unwrap(), &sizing);
             let tags: u32 = point["tags"].as_array().unwrap().iter().map(tag).sum();
             let arns = point["policy_arns"].as_array().unwrap().len() as f64;
-            let one_percent = f64::from(profile.packed_policy_limit_bytes) / 100.0;
+            let one_percent = f64::from(sizing.limit_bytes) / 100.0;
             let from = point["percent"].as_f64().unwrap() * one_percent - f64::from(tags);
             Point {
                 plain,
                 statements: f64::from(statements),
                 window: (
-                    from - arns * f64::from(profile.policy_arn_high_bytes),
-                    from + one_percent - arns * f64::from(profile.policy_arn_low_bytes),
+                    from - arns * f64::from(sizing.policy_arn_bytes + sizing.margins.policy_arn_high_bytes),
+                    from + one_percent - arns * f64::from(sizing.policy_arn_bytes - sizing.margins.policy_arn_low_bytes),
                 ),
                 complete: point["grade"].as_str().unwrap().starts_with("complete"),
             }
@@ -157,7 +157,7 @@ fn fit<'a>(points: impl Iterator<Item = Compressed<'a>>, constants: Constants) -
 fn error_percent((point, compressed): Compressed<'_>, (b, c): (f64, f64)) -> f64 {
     let bytes = b.mul_add(point.statements, compressed + c).min(point.plain.len() as f64);
     let outside = if bytes < point.window.0 { bytes - point.window.0 } else { (bytes - point.window.1).max(0.0) };
-    100.0 * outside / f64::from(Profile::builtin().packed_policy_limit_bytes)
+    100.0 * outside / f64::from(Profile::builtin().packed_policy.limit_bytes)
 }
 
 fn root_mean_square(errors: impl Iterator<Item = f64>) -> f64 {
@@ -216,8 +216,8 @@ fn the_codec_of_the_profile_is_as_good_as_the_best() {
         };
         println!("| {} | {constants} | {b:.1} | {c:.1} | {:.2} | {:.2} | {} |", one.name, one.complete, one.all, errors.join(" | "));
     }
-    let profile = Profile::builtin();
-    let chosen_name = format!("libdeflate {}", profile.deflate_level);
+    let profile = Profile::builtin().packed_policy;
+    let chosen_name = profile.codec.to_string();
     let chosen = outcomes.iter().find(|one| one.name == chosen_name && one.constants == Constants::PerStatement).unwrap();
     // Seven points, three of them reconstructed, do not tell half a point from another half.
     let best = outcomes.iter().map(|one| one.all).fold(f64::INFINITY, f64::min);

@@ -72,8 +72,9 @@ fn every_complete_point_is_recomputed_within_its_tolerance() {
         "point", "regime", "observed", "recomputed", "off", "range", "token", "seen"
     );
     for point in points() {
-        let parts = pack(&point.request, &profile);
-        let size = percent(&parts, &point.session, point.regime, &profile);
+        let sizing = profile.sizing(point.regime);
+        let parts = pack(&point.request, sizing);
+        let size = percent(&parts, &point.session, sizing);
         let residual = point.observed_percent - size.value.floor() as i64;
         println!(
             "{:<14} {:<14} {:>8} {:>10.2} {:>+6}  {:<15} {:>7} {:>7}{}",
@@ -83,7 +84,7 @@ fn every_complete_point_is_recomputed_within_its_tolerance() {
             size.value,
             residual,
             format!("{:.1} to {:.1}", size.low, size.high),
-            token_bytes(&parts, &point.session, &profile).value,
+            token_bytes(&parts, &point.session, sizing).value,
             point.token_bytes.map_or_else(String::new, |bytes| bytes.to_string()),
             if point.complete { "" } else { "  (reconstructed)" },
         );
@@ -110,6 +111,8 @@ fn the_points_hold_every_kind() {
 #[test]
 fn the_known_exception_is_still_one() {
     let point = points().into_iter().find(|point| point.id == KNOWN_EXCEPTION).unwrap();
-    let size = percent(&pack(&point.request, &Profile::builtin()), &point.session, point.regime, &Profile::builtin());
+    let profile = Profile::builtin();
+    let sizing = profile.sizing(point.regime);
+    let size = percent(&pack(&point.request, sizing), &point.session, sizing);
     assert!(point.observed_percent - size.value.floor() as i64 > 1, "explained: {size:?}");
 }

@@ -10,9 +10,9 @@ const ROOMS: [&str; 12] =
     ["policy", "packing", "trail", "record", "sts_call", "scan", "state", "trends", "fixes", "findings", "report", "cli"];
 
 /// Heavy crates and the rooms that may name them.
-const DOORS: [(&str, &[&str]); 20] = [
+const DOORS: [(&str, &[&str]); 22] = [
     ("libdeflater", &["packing", "record"]),
-    ("flate2", &["record"]),
+    ("flate2", &["packing", "record"]),
     ("walkdir", &["trail"]),
     ("aws_config", &["trail"]),
     ("aws_sdk_s3", &["trail"]),
@@ -29,7 +29,9 @@ const DOORS: [(&str, &[&str]); 20] = [
     ("signal_hook", &["cli"]),
     ("glob", &["trail", "scan", "cli"]),
     ("anyhow", &["cli"]),
-    ("rayon", &["scan", "state", "findings", "cli"]),
+    ("lzma_rust2", &["packing"]),
+    ("zstd", &["packing"]),
+    ("rayon", &["packing", "scan", "state", "findings", "cli"]),
     ("sha2", &["scan", "state", "fixes"]),
 ];
 

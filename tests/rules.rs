@@ -1149,7 +1149,7 @@ fn lines(scan: &Scan) -> Vec<String> {
                 call.regime,
                 call.observed_percent(),
                 call.session_token_bytes,
-                scan.requests.facts(call.request).map(|facts| facts.parts.packed_bytes()),
+                scan.requests.facts(call.request).map(|facts| facts.parts(packtrail::packing::Regime::SessionToken).packed_bytes()),
                 place.rsplit('/').next().unwrap(),
             )
         })

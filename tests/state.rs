@@ -168,11 +168,11 @@ fn whole(trail: &Path, filter: &Filter) -> Tables {
 
 fn job(trail: &Path, state: &Arc<State>, filter: &Filter) -> Result<Tables, StateError> {
     let memory: Arc<dyn Memory> = Arc::<State>::clone(state);
-    let scanner = Scanner::new(filter.clone(), Profile::builtin());
+    let scanner = Scanner::new(filter.clone());
     scanner.read(listing(trail, Some(memory)), Some(&**state), &|_| ());
     state.commit()?;
     state.recall(&scanner)?;
-    Ok(tables(&scanner.finish(), filter.until))
+    Ok(tables(&scanner.finish(|_, _| Profile::builtin()), filter.until))
 }
 
 /// Writes after every few calls and keeps few segments, so that little data goes through everything.
@@ -403,7 +403,7 @@ fn of_two_runs_without_a_lock_the_one_that_opened_first_loses() {
     put(dir.path(), &[("copies/more.json".to_owned(), json!({ "Records": [record(1, &mut Rng::new(1))] }).to_string().into_bytes())]);
     let settings = Settings { segments: 0, segment_rows: usize::MAX, request_segments: 0, ..small() };
     job(dir.path(), &opened(&place, settings).unwrap(), &Filter::default()).unwrap();
-    let error = first.recall(&Scanner::new(Filter::default(), Profile::builtin())).unwrap_err();
+    let error = first.recall(&Scanner::new(Filter::default())).unwrap_err();
     assert_eq!(error.to_string(), "memory: another run is using it");
 }
 
@@ -495,7 +495,7 @@ fn a_file_that_vanished_is_told_and_tried_again() {
     let place = Arc::default();
     let later = Settings { now: 1_800_000_000, ..small() };
     let state = opened(&place, later).unwrap();
-    let scanner = Scanner::new(Filter::default(), Profile::builtin());
+    let scanner = Scanner::new(Filter::default());
     let memory = Vanishing(Arc::clone(&state), dir.path().join(&name));
     scanner.read(listing(dir.path(), Some(Arc::new(memory))), Some(&*state), &|_| ());
     let folder = dir.path().join(&name).ancestors().nth(4).unwrap().to_str().unwrap().to_owned() + "/";
@@ -503,7 +503,7 @@ fn a_file_that_vanished_is_told_and_tried_again() {
     state.listed(&folder, None, delivered + 2);
     state.commit().unwrap();
     state.recall(&scanner).unwrap();
-    let scan = scanner.finish();
+    let scan = scanner.finish(|_, _| Profile::builtin());
     tables(&scan, None);
     let unreadable = scan.coverage.unreadable.iter().find(|one| one.location.ends_with(&name)).unwrap();
     assert!(unreadable.reason.contains("No such file"), "{}", unreadable.reason);

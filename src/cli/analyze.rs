@@ -179,14 +179,14 @@ pub(super) fn run(options: &Options) -> anyhow::Result<End> {
     let report = Report::open(place(options, &reach.s3)?, &formats, options.layout.into(), &scratch).context("cannot write the report")?;
 
     let bar = Bar::new(options, &sources, &reach);
-    let scanner = Scanner::new(filter(options), Profile::builtin());
+    let scanner = Scanner::new(filter(options));
     scanner.read(listing, state.as_deref().map(|state| state as &dyn Recorder), &|progress| bar.show(progress));
     bar.clear();
     if let Some(state) = &state {
         state.commit()?;
         state.recall(&scanner)?;
     }
-    let scan = scanner.finish();
+    let scan = scanner.finish(|_, _| Profile::builtin());
     if let Some(end) = tell_unread(&scan.coverage, options)? {
         return Ok(end);
     }

@@ -47,7 +47,10 @@ pub(super) fn run(options: &Options) -> anyhow::Result<End> {
     problems.extend(told(&answer.problems));
     let mut notes = told(&answer.notes);
     if observed.is_some_and(|observed| !observed.request_shown) {
-        notes.push(("requestParameters".to_owned(), "the record does not show what was asked for: this is a call that asks for nothing".to_owned()));
+        notes.push((
+            "requestParameters".to_owned(),
+            "the record does not show what was asked for: this is a call that asks for nothing".to_owned(),
+        ));
     }
     let beside = Beside { problems: &problems, notes: &notes, observed };
     if options.json {
@@ -68,7 +71,9 @@ pub(super) fn run(options: &Options) -> anyhow::Result<End> {
 }
 
 fn object(answer: &Answer, regime: Regime, beside: &Beside<'_>) -> Value {
-    let places = |list: &[(String, String)]| -> Value { list.iter().map(|(place, message)| json!({ "where": place, "message": message })).collect() };
+    let places = |list: &[(String, String)]| -> Value {
+        list.iter().map(|(place, message)| json!({ "where": place, "message": message })).collect()
+    };
     let limits = answer.limits.iter().map(|one| json!({ "name": one.name, "used": one.used, "max": one.max, "left": one.left() }));
     let mut object = size(answer, answer.size(regime));
     if let Value::Object(members) = &mut object {

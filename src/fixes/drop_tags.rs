@@ -6,7 +6,7 @@ use crate::packing::{Parts, Request, one_tag_bytes, percent};
 
 pub(super) fn rule(context: &Context<'_>) -> Option<Proposal> {
     let tags = context.tags()?;
-    let bytes = |(key, value): &(String, String)| one_tag_bytes(key, value, context.profile);
+    let bytes = |(key, value): &(String, String)| one_tag_bytes(key, value, context.sizing);
     let mut largest: Vec<usize> = (0..tags.len()).collect();
     largest.sort_by_key(|&index| std::cmp::Reverse(tags.get(index).map_or(0, bytes)));
     let sizes: Vec<u32> = largest.iter().filter_map(|&index| tags.get(index)).map(bytes).collect();
@@ -44,7 +44,7 @@ fn how_many(context: &Context<'_>, sizes: &[u32]) -> Option<usize> {
         let dropped: u32 = sizes.iter().take(count).sum();
         Parts { tag_bytes: all.saturating_sub(dropped), ..context.parts }
     };
-    let value = |parts: &Parts| percent(parts, context.session, context.regime, context.profile).value;
+    let value = |parts: &Parts| percent(parts, context.session, context.sizing).value;
     let reaches_target = (1..=sizes.len()).find(|&count| value(&after(count)) < TARGET_PERCENT);
     reaches_target.or_else(|| (1..=sizes.len()).find(|&count| 2 * after(count).tag_bytes <= all))
 }

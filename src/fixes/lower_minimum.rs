@@ -7,14 +7,14 @@ use super::{Context, Effect, Proposal, TARGET_PERCENT};
 use crate::packing::{Regime, Session, token_bytes};
 
 pub(super) fn rule(context: &Context<'_>) -> Option<Proposal> {
-    let minimum = context.session.minimum_token_bytes.filter(|_| context.regime == Regime::SessionToken)?;
+    let minimum = context.session.minimum_token_bytes.filter(|_| context.sizing.regime == Regime::SessionToken)?;
     let session = Session { minimum_token_bytes: None, ..*context.session };
-    let plain_bytes = token_bytes(&context.parts, &session, context.profile).value;
+    let plain_bytes = token_bytes(&context.parts, &session, context.sizing).value;
     if plain_bytes >= f64::from(minimum) {
         return None;
     }
     // The largest size that is below the target.
-    let most = (f64::from(context.profile.limit_bytes(Regime::SessionToken)) * TARGET_PERCENT / 100.0).ceil() - 1.0;
+    let most = (f64::from(context.sizing.limit_bytes) * TARGET_PERCENT / 100.0).ceil() - 1.0;
     let lower =
         if plain_bytes < most { format!("; a minimum of up to {most} bytes stays under {TARGET_PERCENT} %") } else { String::new() };
     Some(Proposal {
@@ -41,7 +41,7 @@ mod tests {
             session_name_bytes: Some(12),
             ..Session::new(Operation::AssumeRole, CallerKind::IamUser)
         };
-        suggest(&request, &session, regime, &Profile::builtin(), false)
+        suggest(&request, &session, Profile::builtin().sizing(regime), false)
     }
 
     #[test]

@@ -20,7 +20,7 @@ use std::fmt;
 use sha2::{Digest, Sha256};
 
 use crate::packing::limits::{Names, problems};
-use crate::packing::{CallerKind, Estimate, Parts, Profile, Regime, Request, Session, pack, percent, token_bytes};
+use crate::packing::{CallerKind, Estimate, Parts, Regime, Request, Session, Sizing, pack, percent, token_bytes};
 use crate::policy::Policy;
 
 pub use without_effect::without_effect;
@@ -103,8 +103,7 @@ struct Context<'a> {
     /// The request's policy; None when it has none, one that is no policy document, or one beyond [`MAX_POLICY_BYTES`] or [`MAX_STATEMENTS`].
     policy: Option<Policy>,
     parts: Parts,
-    regime: Regime,
-    profile: &'a Profile,
+    sizing: &'a Sizing,
     redact: bool,
 }
 
@@ -115,11 +114,11 @@ struct Context<'a> {
 /// those that do not, by what they leave. A call by an AWS service gets none, since nobody can change it. Beyond [`MAX_POLICY_BYTES`],
 /// [`MAX_STATEMENTS`] and [`MAX_TAGS`] the policy, or the tags, are left alone. With `redact`, titles and details show short hashes for tag
 /// values and policy texts.
-pub fn suggest(request: &Request, session: &Session, regime: Regime, profile: &Profile, redact: bool) -> Vec<Fix> {
+pub fn suggest(request: &Request, session: &Session, sizing: &Sizing, redact: bool) -> Vec<Fix> {
     if session.caller_kind == CallerKind::AwsService {
         return Vec::new();
     }
-    let context = Context { request, session, policy: moderate_policy(request), parts: pack(request, profile), regime, profile, redact };
+    let context = Context { request, session, policy: moderate_policy(request), parts: pack(request, sizing), sizing, redact };
     let rewrites = [drop_sids::rule(&context), drop_covered::rule(&context), merge_statements::rule(&context)];
     let mut fixes: Vec<Fix> = rewrites.into_iter().flatten().filter_map(|proposal| price(proposal, &context)).collect();
     if let Some(together) = all_rewrites(&context).and_then(|proposal| price(proposal, &context))
@@ -208,13 +207,13 @@ fn has_moderate_tags(request: &Request) -> bool {
 
 /// What the call takes that a fix can change: packed content, and in the session token the source identity and the padding. Bytes before
 /// base64.
-fn changeable_bytes(parts: &Parts, session: &Session, regime: Regime, profile: &Profile) -> u32 {
-    if regime == Regime::PackedPolicy {
+fn changeable_bytes(parts: &Parts, session: &Session, sizing: &Sizing) -> u32 {
+    if sizing.regime == Regime::PackedPolicy {
         return parts.packed_bytes();
     }
-    let identity = session.source_identity_bytes.map_or(0, |bytes| u32::from(bytes).saturating_add(profile.source_identity_overhead_bytes));
+    let identity = session.source_identity_bytes.map_or(0, |bytes| u32::from(bytes).saturating_add(sizing.source_identity_overhead_bytes));
     let unpadded = Session { minimum_token_bytes: None, ..*session };
-    let padding_chars = token_bytes(parts, session, profile).value - token_bytes(parts, &unpadded, profile).value;
+    let padding_chars = token_bytes(parts, session, sizing).value - token_bytes(parts, &unpadded, sizing).value;
     parts.packed_bytes().saturating_add(identity).saturating_add((padding_chars * 3.0 / 4.0).max(0.0) as u32)
 }
 
@@ -252,13 +251,13 @@ fn adds_problems(request: &Request, context: &Context<'_>) -> bool {
 
 /// The fix that a proposal is; None where it brings nothing that counts against the limit, or breaks another one.
 fn price(proposal: Proposal, context: &Context<'_>) -> Option<Fix> {
-    let Context { session, regime, profile, .. } = *context;
-    let parts = pack(&proposal.request, profile);
-    let before_bytes = changeable_bytes(&context.parts, session, regime, profile);
-    let after_bytes = changeable_bytes(&parts, &proposal.session, regime, profile);
+    let Context { session, sizing, .. } = *context;
+    let parts = pack(&proposal.request, sizing);
+    let before_bytes = changeable_bytes(&context.parts, session, sizing);
+    let after_bytes = changeable_bytes(&parts, &proposal.session, sizing);
     let saved_bytes = before_bytes.checked_sub(after_bytes).filter(|&bytes| bytes > 0)?;
-    let before_percent = percent(&context.parts, session, regime, profile).value;
-    let after = percent(&parts, &proposal.session, regime, profile);
+    let before_percent = percent(&context.parts, session, sizing).value;
+    let after = percent(&parts, &proposal.session, sizing);
     // A token that is padded stays as large as its padding says, and base64 counts three bytes at a time.
     if after.value >= before_percent || adds_problems(&proposal.request, context) {
         return None;

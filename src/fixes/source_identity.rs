@@ -46,7 +46,7 @@ pub(super) fn rule(context: &Context<'_>) -> Option<Proposal> {
     let tags = context.tags()?;
     let fits = |(key, value): &&(String, String)| names_an_identity(key) && is_source_identity(value);
     // A session has one source identity: the tag that takes most, with others that say the same.
-    let (_, identity) = tags.iter().filter(fits).max_by_key(|(key, value)| one_tag_bytes(key, value, context.profile))?;
+    let (_, identity) = tags.iter().filter(fits).max_by_key(|(key, value)| one_tag_bytes(key, value, context.sizing))?;
     let moves = |key: &str, value: &str| names_an_identity(key) && value == identity;
     let moved: Vec<String> = tags.iter().filter(|(key, value)| moves(key, value)).map(|(key, _)| format!("`{key}`")).collect();
     let shown = if context.redact { short_hash(identity) } else { identity.clone() };

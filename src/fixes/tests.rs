@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::*;
-use crate::packing::Operation;
+use crate::packing::{Operation, Profile};
 use crate::policy::{Clause, Effect as PolicyEffect, Element, Scalar, Scalars, Statement, Statements, Values};
 
 fn session() -> Session {
@@ -21,7 +21,7 @@ fn with_tags(tags: &[(&str, &str)]) -> Request {
 }
 
 fn fixes(request: &Request) -> Vec<Fix> {
-    suggest(request, &session(), Regime::PackedPolicy, &Profile::builtin(), false)
+    suggest(request, &session(), Profile::builtin().sizing(Regime::PackedPolicy), false)
 }
 
 fn fix(request: &Request, rule: &str) -> Fix {
@@ -121,7 +121,7 @@ fn a_managed_policy_replaces_the_document_but_never_the_eleventh_arn() {
 fn a_federation_token_always_keeps_a_policy() {
     let federated = Session::new(Operation::GetFederationToken, CallerKind::IamUser);
     for regime in Regime::ALL {
-        for fix in suggest(&with_policy(&document(&[READ, WRITE].join(","))), &federated, regime, &Profile::builtin(), false) {
+        for fix in suggest(&with_policy(&document(&[READ, WRITE].join(","))), &federated, Profile::builtin().sizing(regime), false) {
             assert!(fix.request.policy.is_some() || !fix.request.policy_arns.is_empty(), "{}", fix.rule);
             assert_ne!(fix.rule, "use-source-identity");
         }
@@ -148,7 +148,7 @@ fn an_identity_tag_moves_to_the_source_identity_where_that_pays() {
     assert_eq!(moved.session.source_identity_bytes, Some(16));
     assert_eq!(moved.saved_bytes, 23 + 25);
     let in_token = |request: &Request| {
-        let found = suggest(request, &session(), Regime::SessionToken, &Profile::builtin(), false);
+        let found = suggest(request, &session(), Profile::builtin().sizing(Regime::SessionToken), false);
         found.into_iter().find(|fix| fix.rule == "use-source-identity").map(|fix| fix.saved_bytes)
     };
     assert_eq!(in_token(&request), Some(48 - 16 - 25));
@@ -180,7 +180,7 @@ fn what_reaches_the_target_comes_first_and_keeps_the_meaning_if_it_can() {
 #[test]
 fn calls_by_aws_services_get_no_fixes() {
     let service = Session::new(Operation::AssumeRole, CallerKind::AwsService);
-    assert_eq!(suggest(&with_policy(&document(READ)), &service, Regime::PackedPolicy, &Profile::builtin(), false), []);
+    assert_eq!(suggest(&with_policy(&document(READ)), &service, Profile::builtin().sizing(Regime::PackedPolicy), false), []);
 }
 
 #[test]
@@ -190,7 +190,7 @@ fn redaction_leaves_no_policy_text_and_no_tag_value() {
     let mut request = with_policy(&document(&[secret, double].join(", ")));
     request.tags = vec![("user".to_owned(), "secret@example.com".to_owned()), ("team".to_owned(), "secret-team".to_owned())];
     for regime in Regime::ALL {
-        let found = suggest(&request, &session(), regime, &Profile::builtin(), true);
+        let found = suggest(&request, &session(), Profile::builtin().sizing(regime), true);
         assert!(found.len() >= 6);
         for fix in found {
             let shown = format!("{} {}", fix.title, fix.detail).to_lowercase();
@@ -229,9 +229,9 @@ fn requests_far_beyond_what_sts_takes_are_weighed_and_left_alone() {
     let tags: Vec<_> = (0..100_000).map(|number| (format!("department-{number:06}"), "x".to_owned())).collect();
     let request = Request { tags, ..with_policy(&document(&statements)) };
     for regime in Regime::ALL {
-        assert_eq!(suggest(&request, &session(), regime, &Profile::builtin(), false), []);
+        assert_eq!(suggest(&request, &session(), Profile::builtin().sizing(regime), false), []);
     }
-    let parts = pack(&request, &Profile::builtin());
+    let parts = pack(&request, &Profile::builtin().packed_policy);
     assert_eq!(parts.tag_bytes, 100_000 * (17 + 1 + 3));
     assert!(parts.policy_bytes > 1 << 20);
     assert_eq!(without_effect(&request, 0).len(), 0);
@@ -349,9 +349,9 @@ proptest! {
             })
             .map(|text| { let truth = truths[usize::from(text.contains("true"))]; (text, truth) })
             .collect();
-        let before_bytes = pack(&request, &Profile::builtin()).packed_bytes();
+        let before_bytes = pack(&request, &Profile::builtin().packed_policy).packed_bytes();
         for fix in fixes(&request) {
-            prop_assert!(pack(&fix.request, &Profile::builtin()).packed_bytes() + fix.saved_bytes == before_bytes);
+            prop_assert!(pack(&fix.request, &Profile::builtin().packed_policy).packed_bytes() + fix.saved_bytes == before_bytes);
             if fix.effect == Effect::SameMeaning {
                 let rewritten = Policy::parse(fix.request.policy.as_deref().unwrap()).unwrap();
                 for action in ["s3:GetObject", "S3:GETOBJECT", "s3:PutObject", "ec2:DescribeVpcs", "iam:GetUser"] {

@@ -2,7 +2,8 @@
 
 use super::limits::{self, Names, PlainLimit, Problem};
 use super::{
-    CallerKind, Ceiling, Estimate, Operation, PartRow, Parts, Profile, Regime, Request, STS, Session, pack_both, part_rows, percent, token_bytes,
+    CallerKind, Ceiling, Estimate, Operation, PartRow, Parts, Profile, Regime, Request, STS, Session, pack_both, part_rows, percent,
+    token_bytes,
 };
 use crate::policy::{Clause, Element, Policy, Statement, Statements};
 
@@ -49,7 +50,8 @@ impl Asked {
     pub fn session(&self) -> Session {
         let bytes = |text: &Option<String>| text.as_ref().map(|text| u16::try_from(text.len()).unwrap_or(u16::MAX));
         Session {
-            service_linked: self.session.service_linked || self.role_arn.as_deref().is_some_and(|arn| arn.contains(":role/aws-service-role/")),
+            service_linked: self.session.service_linked
+                || self.role_arn.as_deref().is_some_and(|arn| arn.contains(":role/aws-service-role/")),
             session_name_bytes: bytes(&self.session_name).or(self.session.session_name_bytes),
             source_identity_bytes: bytes(&self.source_identity).or(self.session.source_identity_bytes),
             ..self.session

@@ -201,10 +201,9 @@ fn policy_problems(request: &Request, names: Names<'_>, operation: Operation, pr
             push("policy".to_owned(), "the policy is empty".to_owned());
         } else {
             match Policy::parse(text) {
-                Err(error) => push(
-                    format!("policy line {} column {}", error.line(), error.column()),
-                    format!("no policy document: {error}"),
-                ),
+                Err(error) => {
+                    push(format!("policy line {} column {}", error.line(), error.column()), format!("no policy document: {error}"))
+                }
                 Ok(policy) => document::check(&policy, &mut |place, message| match place {
                     "" => push("policy".to_owned(), message),
                     place => push(format!("policy.{place}"), message),
@@ -390,9 +389,17 @@ fn untaken(request: &Request, names: Names<'_>, operation: Operation, problems: 
         ("policy", request.policy.is_some() && !restricted, "session policy"),
         ("policy_arns", !request.policy_arns.is_empty() && !restricted, "managed policies"),
         ("tags", !request.tags.is_empty() && !restricted, "tags"),
-        ("transitive_tag_keys", !names.transitive_tag_keys.is_empty() && (!restricted || operation == Operation::GetFederationToken), "transitive tags"),
+        (
+            "transitive_tag_keys",
+            !names.transitive_tag_keys.is_empty() && (!restricted || operation == Operation::GetFederationToken),
+            "transitive tags",
+        ),
         ("session_name", names.session_name.is_some() && !restricted, "session name"),
-        ("source_identity", names.source_identity.is_some() && (!restricted || operation == Operation::GetFederationToken), "source identity"),
+        (
+            "source_identity",
+            names.source_identity.is_some() && (!restricted || operation == Operation::GetFederationToken),
+            "source identity",
+        ),
     ];
     for (part, passed, what) in none {
         if passed {

@@ -1,53 +1,127 @@
-//! The figures of the engine, as data: what a calibration on a user's own logs can replace.
+//! The figures of the engine, as data: what a calibration on a user's own logs replaces.
 
+use super::basis::Basis;
+use super::codec::Codec;
 use super::limits::REGIME_LIMITS;
 use super::plain::PlainForm;
+use super::range::{Margins, Range};
 use super::{CallerKind, Operation, Regime};
 
-/// The figures of the engine: limits, overheads, token bases. [`Profile::builtin`] rests on public records.
+/// The figures of the engine for both regimes. [`Profile::builtin`] rests on public records, a calibrated one on a user's own logs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Profile {
-    /// 100 % of [`Regime::PackedPolicy`], bytes of packed content.
-    pub packed_policy_limit_bytes: u32,
-    /// 100 % of [`Regime::SessionToken`], bytes of the session token's text.
-    pub session_token_limit_bytes: u32,
-    /// What a tag takes beside its key and its value.
+    /// How sessions were sized until September 2026.
+    pub packed_policy: Sizing,
+    /// How they are sized since.
+    pub session_token: Sizing,
+}
+
+/// How one regime sizes a session: limit, overheads, token bases, and how sure each of them is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sizing {
+    /// The regime.
+    pub regime: Regime,
+    /// 100 %, bytes of packed content in [`Regime::PackedPolicy`], of the session token's text in [`Regime::SessionToken`].
+    pub limit_bytes: u32,
+    /// How STS makes a whole number of a percentage.
+    pub rounding: Rounding,
+    /// What a session tag takes beside its key and its value.
     pub tag_overhead_bytes: u32,
-    /// What a managed policy ARN takes, with its range in `policy_arn_low_bytes` and `policy_arn_high_bytes`.
-    pub policy_arn_bytes: u32,
-    /// Least a managed policy ARN may take.
-    pub policy_arn_low_bytes: u32,
-    /// Most a managed policy ARN may take.
-    pub policy_arn_high_bytes: u32,
+    /// What an inherited tag takes beside its key and its value.
+    pub inherited_tag_overhead_bytes: u32,
+    /// What a managed policy ARN takes, whatever its length.
+    pub policy_arn_bytes: f32,
+    /// What a managed policy ARN takes for each of its characters.
+    pub policy_arn_char_bytes: f32,
     /// The plain form of a policy.
     pub plain_form: PlainForm,
-    /// Level of libdeflate, 0 to 12, for policies that are smaller compressed.
-    pub deflate_level: u8,
-    /// What each statement of a compressed policy takes beside the deflate stream.
+    /// What each statement of a policy that is not compressed takes beside the plain form.
+    pub plain_statement_bytes: f32,
+    /// What a policy that is not compressed takes beside the plain form and its statements.
+    pub plain_policy_bytes: f32,
+    /// The codec of policies that are compressed.
+    pub codec: Codec,
+    /// Which policies are compressed.
+    pub compression: Compression,
+    /// What each statement of a compressed policy takes beside what the codec gives.
     pub compressed_statement_bytes: f32,
-    /// What a compressed policy takes beside the deflate stream and its statements.
+    /// What a compressed policy takes beside what the codec gives and its statements.
     pub compressed_policy_bytes: f32,
-    /// How far a compressed policy may be off, to either side.
-    pub compressed_spread_bytes: f32,
-    /// Plain forms of up to this size are taken as exact.
-    pub plain_exact_bytes: u32,
-    /// How far a larger policy that is not compressed may be above its plain form.
-    pub plain_high_spread_bytes: f32,
-    /// How far AssumeRoleWithWebIdentity with session tags may be above: one record, issued by Cognito, takes 30 to 34 bytes more than
-    /// its tags, and nothing shows why.
-    pub web_identity_tags_high_spread_bytes: f32,
-    /// What a source identity takes in the token beside its text, before base64.
-    pub source_identity_overhead_bytes: u32,
-    /// How far the cost of a source identity may be off, to either side, before base64: one record.
-    pub source_identity_spread_bytes: f32,
+    /// What the token takes for each byte of session name, before base64.
+    pub session_name_factor: f32,
     /// What is assumed of a session name that is not known.
     pub unknown_session_name_bytes: u32,
+    /// What the token takes for each byte of source identity, before base64.
+    pub source_identity_factor: f32,
+    /// What a source identity takes in the token beside its text, before base64.
+    pub source_identity_overhead_bytes: u32,
+    /// How far the cost of a source identity may be off, to either side, before base64.
+    pub source_identity_margin_bytes: f32,
     /// What a token takes before session name and content; the first entry that matches a call counts.
     pub token_bases: Vec<TokenBase>,
+    /// How far the packed content may be off, by part, where it was not measured.
+    pub margins: Margins,
+    /// How far the packed content was off on calls held out of a fit, by kind of content. Empty without a fit.
+    pub ranges: Vec<Range>,
+    /// What a fit rests on; None for figures from public records alone.
+    pub basis: Option<Basis>,
+}
+
+/// How STS makes a whole number of a percentage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rounding {
+    /// The whole number below: what public records show.
+    Down,
+    /// The nearest whole number.
+    Nearest,
+    /// The whole number above.
+    Up,
+}
+
+impl Rounding {
+    /// Every way, the likeliest first.
+    pub const ALL: [Rounding; 3] = [Rounding::Down, Rounding::Nearest, Rounding::Up];
+
+    /// `down`, `nearest` or `up`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Rounding::Down => "down",
+            Rounding::Nearest => "nearest",
+            Rounding::Up => "up",
+        }
+    }
+
+    /// The whole number that STS logs for `percent`.
+    pub fn whole(self, percent: f64) -> f64 {
+        match self {
+            Rounding::Down => percent.floor(),
+            Rounding::Nearest => percent.round(),
+            Rounding::Up => percent.ceil(),
+        }
+    }
+}
+
+/// Which policies are compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compression {
+    /// Those that are smaller then.
+    WhenSmaller,
+    /// All.
+    Always,
+}
+
+impl Compression {
+    /// `when smaller` or `always`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Compression::WhenSmaller => "when smaller",
+            Compression::Always => "always",
+        }
+    }
 }
 
 /// What a token takes for its envelope and for what the session is, before base64: all but session name, packed content and source identity.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TokenBase {
     /// None: any.
     pub operation: Option<Operation>,
@@ -62,7 +136,7 @@ pub struct TokenBase {
     /// Most the base may be.
     pub high_bytes: u32,
     /// What shows it.
-    pub source: &'static str,
+    pub source: String,
 }
 
 impl TokenBase {
@@ -73,136 +147,115 @@ impl TokenBase {
     }
 }
 
-const fn base(
+fn base(
     operation: Option<Operation>,
     caller_kind: Option<CallerKind>,
     service_linked: Option<bool>,
     (low_bytes, bytes, high_bytes): (u32, u32, u32),
-    source: &'static str,
+    source: &str,
 ) -> TokenBase {
-    TokenBase { operation, caller_kind, service_linked, bytes, low_bytes, high_bytes, source }
+    TokenBase { operation, caller_kind, service_linked, bytes, low_bytes, high_bytes, source: source.to_owned() }
 }
 
 /// From the lengths of the tokens in public records; a token of N characters of base64 is 3N/4 bytes.
-const TOKEN_BASES: [TokenBase; 8] = [
-    base(
-        Some(Operation::GetSessionToken),
-        None,
-        None,
-        (210, 215, 252),
-        "one record of 2026 (288 characters) by an IAM user; one of 2018 by the root user had 336",
-    ),
-    base(Some(Operation::GetFederationToken), None, None, (517, 523, 530), "one record of 2023 and one of 2026 by IAM users"),
-    base(
-        Some(Operation::AssumeRole),
-        Some(CallerKind::AwsService),
-        Some(true),
-        (512, 636, 652),
-        "13 records of 2023: rolesanywhere 512, inspector2 641, rds 633 and 650",
-    ),
-    base(
-        Some(Operation::AssumeRole),
-        Some(CallerKind::AwsService),
-        None,
-        (508, 526, 974),
-        "six records of 2023 and 2024: pods.eks 508 and 520, lambda 533; ec2 instance profiles 974",
-    ),
-    base(
-        Some(Operation::AssumeRole),
-        Some(CallerKind::IamUser),
-        None,
-        (543, 549, 556),
-        "six records of 2023 (545) and two of 2026 (553) whose caller is not told",
-    ),
-    base(Some(Operation::AssumeRole), None, None, (505, 549, 620), "as for an IAM user: no record with a whole token is known"),
-    base(Some(Operation::AssumeRoot), None, None, (400, 549, 900), "as for AssumeRole: no record is known"),
-    base(None, None, None, (500, 560, 800), "as for AssumeRole: no record with a whole token is known"),
-];
+fn builtin_token_bases() -> Vec<TokenBase> {
+    let service = Some(CallerKind::AwsService);
+    vec![
+        base(
+            Some(Operation::GetSessionToken),
+            None,
+            None,
+            (210, 215, 252),
+            "one record of 2026 (288 characters) by an IAM user; one of 2018 by the root user had 336",
+        ),
+        base(Some(Operation::GetFederationToken), None, None, (517, 523, 530), "one record of 2023 and one of 2026 by IAM users"),
+        base(
+            Some(Operation::AssumeRole),
+            service,
+            Some(true),
+            (512, 636, 652),
+            "13 records of 2023: rolesanywhere 512, inspector2 641, rds 633 and 650",
+        ),
+        base(
+            Some(Operation::AssumeRole),
+            service,
+            None,
+            (508, 526, 974),
+            "six records of 2023 and 2024: pods.eks 508 and 520, lambda 533; ec2 instance profiles 974",
+        ),
+        base(
+            Some(Operation::AssumeRole),
+            Some(CallerKind::IamUser),
+            None,
+            (543, 549, 556),
+            "six records of 2023 (545) and two of 2026 (553) whose caller is not told",
+        ),
+        base(Some(Operation::AssumeRole), None, None, (505, 549, 620), "as for an IAM user: no record with a whole token is known"),
+        base(Some(Operation::AssumeRoot), None, None, (400, 549, 900), "as for AssumeRole: no record is known"),
+        base(None, None, None, (500, 560, 800), "as for AssumeRole: no record with a whole token is known"),
+    ]
+}
 
-/// For a call that matches no entry, which a profile without a last catch-all entry may have.
-const ANY_TOKEN_BASE: TokenBase = base(None, None, None, (200, 549, 1000), "no entry");
+impl Sizing {
+    /// The figures that fit the public records.
+    fn builtin(regime: Regime) -> Sizing {
+        let limit_bytes = REGIME_LIMITS.iter().find(|limit| limit.regime == regime).map_or(0, |limit| limit.limit_bytes);
+        Sizing {
+            regime,
+            limit_bytes,
+            rounding: Rounding::Down,
+            tag_overhead_bytes: 3,
+            inherited_tag_overhead_bytes: 3,
+            policy_arn_bytes: 7.0,
+            policy_arn_char_bytes: 0.0,
+            plain_form: PlainForm { element_bytes: 1, list_bytes: 1, length_bytes: 1 },
+            plain_statement_bytes: 0.0,
+            plain_policy_bytes: 0.0,
+            codec: Codec::Libdeflate(3),
+            compression: Compression::WhenSmaller,
+            compressed_statement_bytes: 12.0,
+            compressed_policy_bytes: 0.0,
+            session_name_factor: 1.0,
+            unknown_session_name_bytes: 20,
+            source_identity_factor: 1.0,
+            source_identity_overhead_bytes: 25,
+            source_identity_margin_bytes: 8.0,
+            token_bases: builtin_token_bases(),
+            margins: Margins::builtin(),
+            ranges: Vec::new(),
+            basis: None,
+        }
+    }
+
+    /// What the token of such a call takes before session name and content; the last entry where none matches, None where there is no entry.
+    pub fn token_base(&self, operation: Operation, caller_kind: CallerKind, service_linked: bool) -> Option<&TokenBase> {
+        let fits = |base: &&TokenBase| base.matches(operation, caller_kind, service_linked);
+        self.token_bases.iter().find(fits).or(self.token_bases.last())
+    }
+
+    /// True when both regimes' policies go the same way to their compressed size, so that one compression serves both.
+    pub(super) fn compresses_like(&self, other: &Sizing) -> bool {
+        (self.codec, self.plain_form) == (other.codec, other.plain_form)
+    }
+}
 
 impl Profile {
     /// The figures that fit the public records. Where they come from and how sure they are stands in `docs/packing.md`.
     pub fn builtin() -> Profile {
-        let [packed_policy, session_token] = REGIME_LIMITS;
-        Profile {
-            packed_policy_limit_bytes: packed_policy.limit_bytes,
-            session_token_limit_bytes: session_token.limit_bytes,
-            tag_overhead_bytes: 3,
-            policy_arn_bytes: 7,
-            policy_arn_low_bytes: 4,
-            policy_arn_high_bytes: 19,
-            plain_form: PlainForm { element_bytes: 1, list_bytes: 1, length_bytes: 1 },
-            deflate_level: 3,
-            compressed_statement_bytes: 12.0,
-            compressed_policy_bytes: 0.0,
-            compressed_spread_bytes: 12.0,
-            plain_exact_bytes: 64,
-            plain_high_spread_bytes: 9.0,
-            web_identity_tags_high_spread_bytes: 34.0,
-            source_identity_overhead_bytes: 25,
-            source_identity_spread_bytes: 8.0,
-            unknown_session_name_bytes: 20,
-            token_bases: TOKEN_BASES.to_vec(),
+        Profile { packed_policy: Sizing::builtin(Regime::PackedPolicy), session_token: Sizing::builtin(Regime::SessionToken) }
+    }
+
+    /// How `regime` sizes a session.
+    pub fn sizing(&self, regime: Regime) -> &Sizing {
+        match regime {
+            Regime::PackedPolicy => &self.packed_policy,
+            Regime::SessionToken => &self.session_token,
         }
     }
 
     /// Limit of `regime` in bytes: of packed content, or of session token.
     pub fn limit_bytes(&self, regime: Regime) -> u32 {
-        match regime {
-            Regime::PackedPolicy => self.packed_policy_limit_bytes,
-            Regime::SessionToken => self.session_token_limit_bytes,
-        }
-    }
-
-    /// What the token of such a call takes before session name and content.
-    pub fn token_base(&self, operation: Operation, caller_kind: CallerKind, service_linked: bool) -> TokenBase {
-        let fits = |base: &&TokenBase| base.matches(operation, caller_kind, service_linked);
-        self.token_bases.iter().find(fits).copied().unwrap_or(ANY_TOKEN_BASE)
-    }
-
-    /// Every figure under its field's name, for a report. Null where an entry of `token_bases` matches any.
-    pub fn to_json(&self) -> serde_json::Value {
-        let token_bases: Vec<_> = self
-            .token_bases
-            .iter()
-            .map(|base| {
-                serde_json::json!({
-                    "operation": base.operation.map(Operation::name),
-                    "caller_kind": base.caller_kind.map(CallerKind::name),
-                    "service_linked": base.service_linked,
-                    "bytes": base.bytes,
-                    "low_bytes": base.low_bytes,
-                    "high_bytes": base.high_bytes,
-                    "source": base.source,
-                })
-            })
-            .collect();
-        serde_json::json!({
-            "packed_policy_limit_bytes": self.packed_policy_limit_bytes,
-            "session_token_limit_bytes": self.session_token_limit_bytes,
-            "tag_overhead_bytes": self.tag_overhead_bytes,
-            "policy_arn_bytes": self.policy_arn_bytes,
-            "policy_arn_low_bytes": self.policy_arn_low_bytes,
-            "policy_arn_high_bytes": self.policy_arn_high_bytes,
-            "plain_form": {
-                "element_bytes": self.plain_form.element_bytes,
-                "list_bytes": self.plain_form.list_bytes,
-                "length_bytes": self.plain_form.length_bytes,
-            },
-            "deflate_level": self.deflate_level,
-            "compressed_statement_bytes": self.compressed_statement_bytes,
-            "compressed_policy_bytes": self.compressed_policy_bytes,
-            "compressed_spread_bytes": self.compressed_spread_bytes,
-            "plain_exact_bytes": self.plain_exact_bytes,
-            "plain_high_spread_bytes": self.plain_high_spread_bytes,
-            "web_identity_tags_high_spread_bytes": self.web_identity_tags_high_spread_bytes,
-            "source_identity_overhead_bytes": self.source_identity_overhead_bytes,
-            "source_identity_spread_bytes": self.source_identity_spread_bytes,
-            "unknown_session_name_bytes": self.unknown_session_name_bytes,
-            "token_bases": token_bases,
-        })
+        self.sizing(regime).limit_bytes
     }
 }
 
@@ -216,24 +269,12 @@ mod tests {
         for operation in Operation::ALL {
             for caller_kind in CallerKind::ALL {
                 for service_linked in [false, true] {
-                    let base = profile.token_base(operation, caller_kind, service_linked);
+                    let base = profile.session_token.token_base(operation, caller_kind, service_linked).unwrap();
                     assert!(base.low_bytes <= base.bytes && base.bytes <= base.high_bytes);
-                    assert_ne!(base.source, ANY_TOKEN_BASE.source);
                 }
             }
         }
-        assert_eq!(profile.token_base(Operation::AssumeRole, CallerKind::AwsService, true).bytes, 636);
-        assert_eq!(profile.token_base(Operation::AssumeRole, CallerKind::AwsService, false).bytes, 526);
-    }
-
-    #[test]
-    fn the_json_has_every_field() {
-        let json = Profile::builtin().to_json();
-        let debug = format!("{:?}", Profile::builtin());
-        for name in json.as_object().unwrap().keys() {
-            assert!(debug.contains(&format!("{name}: ")), "{name}");
-        }
-        assert_eq!(json.as_object().unwrap().len(), 18);
-        assert_eq!(json["token_bases"][0]["caller_kind"], serde_json::Value::Null);
+        let service = |linked| profile.session_token.token_base(Operation::AssumeRole, CallerKind::AwsService, linked).unwrap().bytes;
+        assert_eq!((service(true), service(false)), (636, 526));
     }
 }

@@ -4,21 +4,21 @@
 //! content and of source identity; the rest hangs on who calls what, and is a figure of the profile. Shown by the lengths of the tokens
 //! in public records.
 
-use super::{Estimate, Operation, Parts, Profile, Session, limits};
+use super::{Estimate, Operation, Parts, Session, Sizing, limits, range};
 
 /// Size of the session token's text, in bytes (a multiple of 4), with its range.
-pub(super) fn token_bytes(parts: &Parts, session: &Session, profile: &Profile) -> Estimate {
-    let base = profile.token_base(session.operation, session.caller_kind, session.service_linked);
-    let name = session_name_bytes(session, profile);
-    let identity = source_identity_bytes(session, profile);
-    let identity_spread = if session.source_identity_bytes.is_some() { f64::from(profile.source_identity_spread_bytes) } else { 0.0 };
+pub(super) fn token_bytes(parts: &Parts, session: &Session, sizing: &Sizing) -> Estimate {
+    let base = base_bytes(session, sizing);
+    let name = session_name_bytes(session, sizing);
+    let identity = source_identity_bytes(session, sizing);
+    let identity_margin = if session.source_identity_bytes.is_some() { f64::from(sizing.source_identity_margin_bytes) } else { 0.0 };
     let packed = f64::from(parts.packed_bytes());
-    let (low_spread, high_spread) = content_spread(parts, session, profile);
+    let (low_margin, high_margin) = range::content_margin(parts, session, sizing);
     let text = |bytes: f64| base64_chars(bytes).max(f64::from(session.minimum_token_bytes.unwrap_or(0)));
     Estimate {
-        value: text(f64::from(base.bytes) + name.value + packed + identity),
-        low: text((f64::from(base.low_bytes) + name.low + (packed - low_spread).max(0.0) + identity - identity_spread).max(0.0)),
-        high: text(f64::from(base.high_bytes) + name.high + packed + high_spread + identity + identity_spread),
+        value: text(base.value + name.value + packed + identity),
+        low: text((base.low + name.low + (packed - low_margin).max(0.0) + identity - identity_margin).max(0.0)),
+        high: text(base.high + name.high + packed + high_margin + identity + identity_margin),
     }
 }
 
@@ -27,36 +27,40 @@ fn base64_chars(bytes: f64) -> f64 {
     (bytes / 3.0).ceil() * 4.0
 }
 
-/// How far the packed content may be off in this session, low and high side, bytes.
-pub(super) fn content_spread(parts: &Parts, session: &Session, profile: &Profile) -> (f64, f64) {
-    let web_identity_tags = session.operation == Operation::AssumeRoleWithWebIdentity && parts.tag_bytes > 0;
-    let more = if web_identity_tags { profile.web_identity_tags_high_spread_bytes } else { 0.0 };
-    (f64::from(parts.low_spread_bytes), f64::from(parts.high_spread_bytes + more))
+/// What the token takes before session name and content, with its range.
+pub(super) fn base_bytes(session: &Session, sizing: &Sizing) -> Estimate {
+    match sizing.token_base(session.operation, session.caller_kind, session.service_linked) {
+        Some(base) => Estimate { value: base.bytes.into(), low: base.low_bytes.into(), high: base.high_bytes.into() },
+        None => Estimate { value: 0.0, low: 0.0, high: sizing.limit_bytes.into() },
+    }
 }
 
 /// Bytes of the session name in the token, with its range. GetSessionToken has none.
-pub(super) fn session_name_bytes(session: &Session, profile: &Profile) -> Estimate {
+pub(super) fn session_name_bytes(session: &Session, sizing: &Sizing) -> Estimate {
     if session.operation == Operation::GetSessionToken {
         return Estimate { value: 0.0, low: 0.0, high: 0.0 };
     }
+    let bytes = |bytes: u32| f64::from(sizing.session_name_factor) * f64::from(bytes);
     match session.session_name_bytes {
-        Some(bytes) => Estimate { value: bytes.into(), low: bytes.into(), high: bytes.into() },
+        Some(known) => Estimate { value: bytes(known.into()), low: bytes(known.into()), high: bytes(known.into()) },
         None => Estimate {
-            value: profile.unknown_session_name_bytes.into(),
-            low: limits::NAME_MIN_CHARS.into(),
-            high: limits::SESSION_NAME_CHARS.into(),
+            value: bytes(sizing.unknown_session_name_bytes),
+            low: bytes(limits::NAME_MIN_CHARS),
+            high: bytes(limits::SESSION_NAME_CHARS),
         },
     }
 }
 
 /// Bytes of the source identity in the token.
-pub(super) fn source_identity_bytes(session: &Session, profile: &Profile) -> f64 {
-    session.source_identity_bytes.map_or(0.0, |bytes| f64::from(bytes) + f64::from(profile.source_identity_overhead_bytes))
+pub(super) fn source_identity_bytes(session: &Session, sizing: &Sizing) -> f64 {
+    session.source_identity_bytes.map_or(0.0, |bytes| {
+        f64::from(sizing.source_identity_factor).mul_add(f64::from(bytes), f64::from(sizing.source_identity_overhead_bytes))
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{CallerKind, Regime, percent};
+    use super::super::{CallerKind, Profile, percent};
     use super::*;
 
     fn session(operation: Operation, caller_kind: CallerKind, session_name_bytes: u16) -> Session {
@@ -75,7 +79,7 @@ mod tests {
     }
 
     fn assert_in_range(parts: &Parts, session: &Session, seen: f64) {
-        let size = token_bytes(parts, session, &Profile::builtin());
+        let size = token_bytes(parts, session, &Profile::builtin().session_token);
         assert!(size.low <= seen && seen <= size.high, "{seen} is not in {size:?}");
     }
 
@@ -102,8 +106,8 @@ mod tests {
     fn an_unknown_session_name_widens_the_range() {
         let known = session(Operation::AssumeRole, CallerKind::IamUser, 20);
         let unknown = Session { session_name_bytes: None, ..known };
-        let profile = Profile::builtin();
-        let (known, unknown) = (token_bytes(&packed(0), &known, &profile), token_bytes(&packed(0), &unknown, &profile));
+        let sizing = Profile::builtin().session_token;
+        let (known, unknown) = (token_bytes(&packed(0), &known, &sizing), token_bytes(&packed(0), &unknown, &sizing));
         assert_eq!(known.value, unknown.value);
         assert!(unknown.low < known.low && unknown.high > known.high);
     }
@@ -111,21 +115,21 @@ mod tests {
     #[test]
     fn a_minimum_size_pads_the_token_and_no_more() {
         let plain = session(Operation::AssumeRole, CallerKind::IamUser, 10);
-        let profile = Profile::builtin();
+        let sizing = Profile::builtin().session_token;
         let padded = Session { minimum_token_bytes: Some(2048), ..plain };
-        let size = token_bytes(&packed(0), &padded, &profile);
+        let size = token_bytes(&packed(0), &padded, &sizing);
         assert_eq!((size.low, size.value, size.high), (2048.0, 2048.0, 2048.0));
         let small = Session { minimum_token_bytes: Some(100), ..plain };
-        assert_eq!(token_bytes(&packed(0), &small, &profile), token_bytes(&packed(0), &plain, &profile));
+        assert_eq!(token_bytes(&packed(0), &small, &sizing), token_bytes(&packed(0), &plain, &sizing));
     }
 
     #[test]
     fn web_identity_tags_may_be_above_their_sum() {
-        let profile = Profile::builtin();
+        let sizing = Profile::builtin().packed_policy;
         let web = session(Operation::AssumeRoleWithWebIdentity, CallerKind::WebIdentityUser, 20);
-        let size = percent(&packed(168), &web, Regime::PackedPolicy, &profile);
+        let size = percent(&packed(168), &web, &sizing);
         assert!(size.low < 43.0 && 43.0 < size.high);
-        let untagged = percent(&packed(0), &web, Regime::PackedPolicy, &profile);
+        let untagged = percent(&packed(0), &web, &sizing);
         assert_eq!(untagged.high, 0.0);
     }
 }

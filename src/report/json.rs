@@ -152,7 +152,8 @@ pub fn summary(run: &Run, scan: &Scan, findings: &[Finding]) -> String {
 /// True when a request that was refused under the old limit packs to a token within today's, by the upper end of the engine's range.
 fn fits_today(scan: &Scan, call: &crate::scan::Call) -> bool {
     scan.requests.facts(call.request).is_some_and(|facts| {
-        crate::packing::percent(&facts.parts, &call.session(), Regime::SessionToken, scan.requests.profile()).high <= 100.0
+        crate::packing::percent(&facts.parts(Regime::SessionToken), &call.session(), scan.requests.sizing(Regime::SessionToken)).high
+            <= 100.0
     })
 }
 

@@ -151,7 +151,7 @@ fn events(scan: &Scan, redact: bool, row: &mut dyn FnMut(&[Cell<'_>])) {
         let event_id = call.event_id.text(&scan.names);
         let recomputed = recompute(scan, call);
         let observed = call.observed_percent();
-        let parts = recomputed.map(|it| it.facts.parts);
+        let parts = recomputed.map(|it| it.parts);
         let fingerprint = recomputed.map(|it| hexadecimal(&it.facts.fingerprint));
         let location = scan.location(call);
         row(&[

@@ -292,21 +292,15 @@ pub struct Scanner {
 /// A file that cannot be read costs that file only; it is named in the coverage. `progress` is called from many threads, some
 /// times for each file.
 pub fn scan(listing: Listing, filter: &Filter, profile: Profile, progress: &(dyn Fn(Progress) + Sync)) -> Scan {
-    let scanner = Scanner::new(filter.clone(), profile);
+    let scanner = Scanner::new(filter.clone());
     scanner.read(listing, None, progress);
-    scanner.finish()
+    scanner.finish(|_, _| profile)
 }
 
 impl Scanner {
     /// Has no calls yet, and keeps those that pass `filter`.
-    pub fn new(filter: Filter, profile: Profile) -> Scanner {
-        Scanner {
-            filter,
-            texts: Texts::default(),
-            requests: Requests::new(profile),
-            collector: Collector::default(),
-            own: Mutex::default(),
-        }
+    pub fn new(filter: Filter) -> Scanner {
+        Scanner { filter, texts: Texts::default(), requests: Requests::default(), collector: Collector::default(), own: Mutex::default() }
     }
 
     /// Reads every file of `listing` as [`scan`] does. With a recorder the calls go there, whatever the filter, and here only those files are counted that the
@@ -358,7 +352,7 @@ impl Scanner {
         self.requests.is_reserved(fingerprint)
     }
 
-    /// Takes a request that remembered calls stand for, and packs it. False when none does, or it is there already.
+    /// Takes a request that remembered calls stand for. False when none does, or it is there already.
     pub fn fill(&self, role_arn: Option<&str>, request: Request) -> bool {
         self.requests.fill(role_arn, request)
     }
@@ -368,9 +362,9 @@ impl Scanner {
         self.requests.reserved()
     }
 
-    /// All calls, each once.
-    pub fn finish(self) -> Scan {
-        let Scanner { filter, mut texts, requests, collector, own } = self;
+    /// All calls, each once, their requests packed by the figures that `profile` gives for them.
+    pub fn finish(self, profile: impl FnOnce(&Calls, &Requests) -> Profile) -> Scan {
+        let Scanner { filter, mut texts, mut requests, collector, own } = self;
         let Own { mut coverage, sightings } = own.into_inner().unwrap_or_else(PoisonError::into_inner);
         coverage.unreadable.sort();
         coverage.denied.sort();
@@ -379,6 +373,8 @@ impl Scanner {
         assign_regimes(&mut calls, sightings);
         coverage.filtered += calls.retain(|call| filter.keeps(call, &texts.names));
         texts.locations.finish();
+        let profile = profile(&calls, &requests);
+        requests.pack(profile);
         Scan { calls, names: texts.names, requests, coverage, locations: texts.locations }
     }
 

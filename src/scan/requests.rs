@@ -1,11 +1,12 @@
-//! Distinct requests, each kept once in a compact form and packed once.
+//! Distinct requests, each kept once in a compact form and, when all are known, packed once.
 
 use std::sync::{Mutex, PoisonError};
 
 use hashbrown::HashTable;
+use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-use crate::packing::{Parts, Profile, Request, pack};
+use crate::packing::{Parts, Profile, Regime, Request, Sizing, pack_both};
 
 /// SHA-256 of a canonical request: role, policy without white space, ARNs and tags in order; not the session name.
 pub type Fingerprint = [u8; 32];
@@ -24,7 +25,7 @@ const SHARDS: u32 = 64;
 #[derive(Default)]
 struct Stored {
     fingerprint: Fingerprint,
-    parts: Parts,
+    parts: [Parts; 2],
     policy_arns: u8,
     tags: u16,
     inherited_tags: u16,
@@ -33,10 +34,10 @@ struct Stored {
 }
 
 impl Stored {
-    fn new(fingerprint: Fingerprint, request: &Request, body: Box<[u8]>, profile: &Profile) -> Stored {
+    fn new(fingerprint: Fingerprint, request: &Request, body: Box<[u8]>) -> Stored {
         Stored {
             fingerprint,
-            parts: pack(request, profile),
+            parts: [Parts::default(); 2],
             policy_arns: u8::try_from(request.policy_arns.len()).unwrap_or(u8::MAX),
             tags: u16::try_from(request.tags.len()).unwrap_or(u16::MAX),
             inherited_tags: u16::try_from(request.inherited_tags.len()).unwrap_or(u16::MAX),
@@ -116,8 +117,8 @@ pub struct Requests {
 pub struct Facts {
     /// SHA-256 of the canonical request.
     pub fingerprint: Fingerprint,
-    /// Packed bytes by part.
-    pub parts: Parts,
+    /// Packed bytes by part, in the order of [`Regime::ALL`].
+    parts: [Parts; 2],
     /// Managed policy ARNs passed.
     pub policy_arns: u8,
     /// Session tags passed.
@@ -126,10 +127,34 @@ pub struct Facts {
     pub inherited_tags: u16,
 }
 
+impl Facts {
+    /// Packed bytes by part under `regime`.
+    pub fn parts(&self, regime: Regime) -> Parts {
+        let [old, new] = self.parts;
+        match regime {
+            Regime::PackedPolicy => old,
+            Regime::SessionToken => new,
+        }
+    }
+}
+
+impl Default for Requests {
+    fn default() -> Requests {
+        Requests { shards: (0..SHARDS).map(|_| Mutex::default()).collect(), profile: Profile::builtin() }
+    }
+}
+
 impl Requests {
-    /// No requests yet; each new one is packed by `profile`.
-    pub fn new(profile: Profile) -> Requests {
-        Requests { shards: (0..SHARDS).map(|_| Mutex::default()).collect(), profile }
+    /// Packs every request by `profile`. Which figures fit is known only when all requests are.
+    pub(super) fn pack(&mut self, profile: Profile) {
+        self.shards.par_iter_mut().for_each(|shard| {
+            for stored in &mut shard.get_mut().unwrap_or_else(PoisonError::into_inner).stored {
+                if let Some(request) = decode(&stored.body) {
+                    stored.parts = pack_both(&request, &profile);
+                }
+            }
+        });
+        self.profile = profile;
     }
 
     /// The figures the requests are packed by.
@@ -137,26 +162,23 @@ impl Requests {
         &self.profile
     }
 
+    /// How the engine sizes a session under `regime`.
+    pub fn sizing(&self, regime: Regime) -> &Sizing {
+        self.profile.sizing(regime)
+    }
+
     fn shard(&self, at: u32) -> Option<std::sync::MutexGuard<'_, Shard>> {
         let shard = self.shards.get(usize::try_from(at).ok()?)?;
         Some(shard.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The id of `request` made for `role_arn`, packed now if it is new.
+    /// The id of `request` made for `role_arn`.
     pub fn intern(&self, role_arn: Option<&str>, mut request: Request) -> RequestId {
         let (fingerprint, body) = canonical(role_arn, &mut request);
         let place = Place::of(&fingerprint);
-        let Some(shard) = self.shard(place.shard) else { return RequestId::NONE };
-        let known = shard.find(place, &fingerprint);
-        drop(shard);
-        if let Some(index) = known {
-            return place.id(index);
-        }
-
-        // Packing compresses: not under the lock.
-        let stored = Stored::new(fingerprint, &request, body, &self.profile);
         let Some(mut shard) = self.shard(place.shard) else { return RequestId::NONE };
-        shard.find(place, &fingerprint).or_else(|| shard.push(place, stored)).map_or(RequestId::NONE, |index| place.id(index))
+        let index = shard.find(place, &fingerprint).or_else(|| shard.push(place, Stored::new(fingerprint, &request, body)));
+        index.map_or(RequestId::NONE, |index| place.id(index))
     }
 
     /// The id of the request of this fingerprint, which [`Requests::fill`] will bring if it is not there.
@@ -182,13 +204,13 @@ impl Requests {
         (0..SHARDS).filter_map(|at| self.shard(at)).map(|shard| shard.reserved).sum()
     }
 
-    /// Packs `request`, made for `role_arn`, where it was reserved. False where it was not.
+    /// Takes `request`, made for `role_arn`, where it was reserved. False where it was not.
     pub(super) fn fill(&self, role_arn: Option<&str>, mut request: Request) -> bool {
         let (fingerprint, body) = canonical(role_arn, &mut request);
         if !self.is_reserved(&fingerprint) {
             return false;
         }
-        let filled = Stored::new(fingerprint, &request, body, &self.profile);
+        let filled = Stored::new(fingerprint, &request, body);
         let place = Place::of(&fingerprint);
         let Some(mut shard) = self.shard(place.shard) else { return false };
         let Some(index) = shard.find(place, &fingerprint) else { return false };
@@ -351,7 +373,7 @@ mod tests {
 
     #[test]
     fn a_request_comes_back_as_it_was_but_for_order_and_white_space() {
-        let requests = Requests::new(Profile::builtin());
+        let requests = Requests::default();
         let id = requests.intern(Some("arn:aws:iam::111122223333:role/r"), request());
         let back = requests.request(id).unwrap();
         assert_eq!(back.policy.as_deref(), Some("{\"Version\":\"2012-10-17\"}"));
@@ -369,7 +391,7 @@ mod tests {
 
     #[test]
     fn order_and_white_space_make_no_other_request_but_the_role_does() {
-        let requests = Requests::new(Profile::builtin());
+        let requests = Requests::default();
         let first = requests.intern(Some("r"), request());
         let mut turned = request();
         turned.tags.reverse();
@@ -383,7 +405,7 @@ mod tests {
 
     #[test]
     fn texts_that_run_together_alike_are_not_the_same_request() {
-        let requests = Requests::new(Profile::builtin());
+        let requests = Requests::default();
         let tag = |key: &str, value: &str| Request { tags: vec![(key.to_owned(), value.to_owned())], ..Request::default() };
         assert_ne!(requests.intern(None, tag("ab", "c")), requests.intern(None, tag("a", "bc")));
     }

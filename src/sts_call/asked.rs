@@ -137,9 +137,7 @@ fn taken(operation: Operation) -> (&'static [&'static str], &'static [&'static s
             &["RoleArn", "RoleSessionName", "WebIdentityToken"],
             &["ProviderId", "PolicyArns", "Policy", "DurationSeconds", "MinimumSessionTokenSize"],
         ),
-        Operation::GetFederationToken => {
-            (&["Name"], &["Policy", "PolicyArns", "DurationSeconds", "Tags", "MinimumSessionTokenSize"])
-        }
+        Operation::GetFederationToken => (&["Name"], &["Policy", "PolicyArns", "DurationSeconds", "Tags", "MinimumSessionTokenSize"]),
         Operation::AssumeRoot => (&["TargetPrincipal", "TaskPolicyArn"], &["DurationSeconds", "MinimumSessionTokenSize"]),
         Operation::GetSessionToken => (&[], &["DurationSeconds", "SerialNumber", "TokenCode", "MinimumSessionTokenSize"]),
     }
@@ -412,7 +410,10 @@ impl Form {
             _ => None,
         };
         if !value.is_i64() && !value.is_u64() {
-            self.problem(place, format!("{}, where a whole number is expected", if value.is_number() { "a fraction" } else { kind(value) }));
+            self.problem(
+                place,
+                format!("{}, where a whole number is expected", if value.is_number() { "a fraction" } else { kind(value) }),
+            );
         }
         number
     }
@@ -521,9 +522,7 @@ impl Form {
     /// Tags as CloudTrail logs them: an object or a list.
     fn tags_as_logged(&mut self, value: &Value) -> Vec<(String, String)> {
         match value {
-            Value::Object(pairs) => {
-                pairs.iter().filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
-            }
+            Value::Object(pairs) => pairs.iter().filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect(),
             other => self.tags(other),
         }
     }

@@ -543,12 +543,25 @@ mod tests {
 
     #[test]
     fn python_literals_are_read_as_python_reads_them() {
-        assert_eq!(value("{'a': True, \"b\": None, # why\n 'c': (1, -2_000,), 'd': ('x'),}"), json!({ "a": true, "b": null, "c": [1, -2000], "d": "x" }));
+        assert_eq!(
+            value("{'a': True, \"b\": None, # why\n 'c': (1, -2_000,), 'd': ('x'),}"),
+            json!({ "a": true, "b": null, "c": [1, -2000], "d": "x" })
+        );
         assert_eq!(value("['a' \"b\"\n r'\\d' u'e', 'f' + 'g']"), json!(["ab\\de", "fg"]));
-        assert_eq!(value(r#"'''{"a":
- 'b'}''' "#), json!("{\"a\":\n 'b'}"));
-        assert_eq!(value(r#"["\x41\u00e9\101\d\'", '\
-b']"#), json!(["AéA\\d'", "b"]));
+        assert_eq!(
+            value(
+                r#"'''{"a":
+ 'b'}''' "#
+            ),
+            json!("{\"a\":\n 'b'}")
+        );
+        assert_eq!(
+            value(
+                r#"["\x41\u00e9\101\d\'", '\
+b']"#
+            ),
+            json!(["AéA\\d'", "b"])
+        );
         assert_eq!(value("{**{'a': 1}, 'b': 2}"), json!({ "a": 1, "b": 2 }));
     }
 
@@ -556,7 +569,8 @@ b']"#), json!(["AéA\\d'", "b"]));
     fn a_call_of_the_sdk_and_its_arguments_alone_are_both_read() {
         let literal = read("answer = boto3.client('sts').x", &["assume_role"]);
         assert!(literal.is_err());
-        let literal = read("answer = sts.assume_role(RoleArn='r', Tags=[dict(Key='a', Value='b')], **{'Policy': 'p'},)", &["assume_role"]).unwrap();
+        let literal =
+            read("answer = sts.assume_role(RoleArn='r', Tags=[dict(Key='a', Value='b')], **{'Policy': 'p'},)", &["assume_role"]).unwrap();
         assert_eq!(literal.value, json!({ "RoleArn": "r", "Tags": [{ "Key": "a", "Value": "b" }], "Policy": "p" }));
         assert_eq!(literal.method.as_deref(), Some("assume_role"));
         assert_eq!(value("RoleArn='r',\n    Policy='p',\n"), json!({ "RoleArn": "r", "Policy": "p" }));

@@ -106,7 +106,7 @@ impl Sizes {
     }
 
     pub fn parts(&mut self, request: &Request) -> Parts {
-        self.packer.pack(request, &self.profile)
+        self.packer.pack(request, &self.profile.packed_policy)
     }
 
     pub fn token(&self, parts: &Parts, call: &Call) -> u32 {
@@ -119,7 +119,7 @@ impl Sizes {
             source_identity_bytes: None,
             minimum_token_bytes: None,
         };
-        token_bytes(parts, &session, &self.profile).value as u32
+        token_bytes(parts, &session, &self.profile.session_token).value as u32
     }
 }
 

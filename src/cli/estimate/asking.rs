@@ -170,11 +170,7 @@ fn is_stdin(path: &Path) -> bool {
 
 fn read(option: &str, path: &Path) -> Result<Vec<u8>, Refused> {
     let mut bytes = Vec::new();
-    let outcome = if is_stdin(path) {
-        io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes)
-    } else {
-        std::fs::read(path)
-    };
+    let outcome = if is_stdin(path) { io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes) } else { std::fs::read(path) };
     outcome.map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => Refused::Usage(format!("{option}: no such file: `{}`", path.display())),
         _ => Refused::Failed(anyhow::Error::new(error).context(format!("{option}: cannot read `{}`", path.display()))),
@@ -182,8 +178,8 @@ fn read(option: &str, path: &Path) -> Result<Vec<u8>, Refused> {
 }
 
 fn text(option: &str, bytes: Vec<u8>, path: &Path) -> Result<String, Refused> {
-    let text = String::from_utf8(bytes)
-        .map_err(|_| Refused::Failed(anyhow::anyhow!("{option}: cannot read `{}`: not UTF-8", path.display())))?;
+    let text =
+        String::from_utf8(bytes).map_err(|_| Refused::Failed(anyhow::anyhow!("{option}: cannot read `{}`: not UTF-8", path.display())))?;
     // A byte order mark is no part of the policy: the AWS CLI and SDKs that read such a file drop it too.
     Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
 }

@@ -197,7 +197,8 @@ mod tests {
     use crate::packing::{Asked, CallerKind, Operation, Profile, Request, estimate};
 
     fn shown(width: Width) -> String {
-        let policy = r#"{"Statement":[{"Sid":"A","Effect":"Allow","Action":"*","Resource":"*"},{"Effect":"Deny","Action":"*","Resource":"*"}]}"#;
+        let policy =
+            r#"{"Statement":[{"Sid":"A","Effect":"Allow","Action":"*","Resource":"*"},{"Effect":"Deny","Action":"*","Resource":"*"}]}"#;
         let asked = Asked {
             request: Request {
                 policy: Some(policy.to_owned()),

@@ -1,0 +1,49 @@
+//! What a fit rests on: counts, the period, and how far the fitted engine was off on calls held out of it.
+
+use super::range::Content;
+
+/// What a fit of one regime's figures rests on. Requests are distinct ones: equal requests count once.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Basis {
+    /// Calls whose record tells a percentage or the length of the token.
+    pub calls: u64,
+    /// Distinct requests among them.
+    pub requests: u64,
+    /// Distinct requests that were looked at; fewer than `requests` where there were too many.
+    pub requests_sampled: u64,
+    /// Distinct policies that were compressed to choose the codec and fit its constants.
+    pub policies: u64,
+    /// First UTC day with such a call, `YYYY-MM-DD`.
+    pub from_day: String,
+    /// Last UTC day with such a call, `YYYY-MM-DD`.
+    pub through_day: String,
+    /// Requests that the fit leaves aside because they are much larger than it says: hidden inherited tags, what a console added.
+    pub outliers_above: u64,
+    /// Requests that the fit leaves aside because they are much smaller than it says.
+    pub outliers_below: u64,
+    /// Tokens padded by `minimumSessionTokenSize`, which tell no more than a bound.
+    pub padded: u64,
+    /// Refusals whose percentage may speak of the tags alone or the policy alone; they are left out.
+    pub ambiguous: u64,
+    /// What stayed as it was before the fit since no call tells it apart, by field name.
+    pub at_prior: Vec<String>,
+    /// By kind of content.
+    pub kinds: Vec<KindBasis>,
+}
+
+/// What a fit rests on for one kind of content. Errors are those of requests held out of the fit, in points of the limit.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct KindBasis {
+    /// The kind.
+    pub content: Content,
+    /// Distinct requests.
+    pub requests: u64,
+    /// How many of them were held out.
+    pub held_out: u64,
+    /// How far from the percentage logged, on average; None where none was held out.
+    pub mean_error_percent: Option<f64>,
+    /// At most this far in nine of ten.
+    pub p90_error_percent: Option<f64>,
+    /// At most this far in all.
+    pub worst_error_percent: Option<f64>,
+}
