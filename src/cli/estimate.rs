@@ -45,13 +45,12 @@ pub(super) fn run(options: &Options) -> anyhow::Result<End> {
     let answer = estimate(&asked, &profile);
     let told = |list: &[Problem]| -> Vec<_> { list.iter().map(|one| (one.place.clone(), one.message.clone())).collect() };
     problems.extend(told(&answer.problems));
-    let mut notes = told(&answer.notes);
-    if observed.is_some_and(|observed| !observed.request_shown) {
-        notes.push((
-            "requestParameters".to_owned(),
-            "the record does not show what was asked for: this is a call that asks for nothing".to_owned(),
-        ));
-    }
+    let notes = if observed.is_some_and(|observed| !observed.request_shown) {
+        let message = "the record does not show what was asked for: this is a call that asks for nothing";
+        vec![("requestParameters".to_owned(), message.to_owned())]
+    } else {
+        told(&answer.notes)
+    };
     let beside = Beside { problems: &problems, notes: &notes, observed };
     if options.json {
         super::print(&format!("{:#}\n", object(&answer, regime, &beside)))?;

@@ -78,10 +78,7 @@ mod tests {
     #[test]
     fn a_ceiling_is_a_name_and_a_number_of_bytes() {
         let ceiling: Ceiling = "eks-authenticator=2500".parse().unwrap();
-        assert_eq!(
-            (ceiling.name.as_str(), ceiling.bytes, ceiling.to_string().as_str()),
-            ("eks-authenticator", 2500, "eks-authenticator=2500")
-        );
+        assert_eq!((ceiling.name.as_str(), ceiling.bytes, ceiling.to_string().as_str()), ("eks-authenticator", 2500, "eks-authenticator=2500"));
         let percent = ceiling.percent(Estimate { value: 2500.0, low: 2000.0, high: 3000.0 });
         assert_eq!((percent.value, percent.low, percent.high), (100.0, 80.0, 120.0));
     }

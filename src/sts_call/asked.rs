@@ -45,7 +45,7 @@ pub struct Observed {
 pub enum AskedError {
     /// Neither JSON nor a Python literal.
     #[error("neither JSON nor Python: {0}")]
-    Literal(#[from] LiteralError),
+    Literal(LiteralError),
     /// No text.
     #[error("not UTF-8")]
     NotText,
@@ -69,12 +69,12 @@ pub enum AskedError {
         second: u64,
     },
     /// An STS call that could not be read.
-    #[error("record {record}: {source}")]
+    #[error("record {record}: {why}")]
     Call {
         /// Number of the record, from 1.
         record: u64,
-        /// Why.
-        source: CallError,
+        /// Why. No source, since that of a JSON error may quote the record.
+        why: CallError,
     },
 }
 
@@ -176,7 +176,7 @@ pub fn read(bytes: &[u8], operation: Option<Operation>, beside: &[&str]) -> Resu
     }
     let text = std::str::from_utf8(bytes).map_err(|_| AskedError::NotText)?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let literal = literal::read(text, &METHODS.map(|(name, _)| name))?;
+    let literal = literal::read(text, &METHODS.map(|(name, _)| name)).map_err(AskedError::Literal)?;
     if literal.python
         && let Some(asking) = from_records(literal.value.to_string().as_bytes(), operation)?
     {
@@ -200,7 +200,7 @@ fn from_records(bytes: &[u8], operation: Option<Operation>) -> Result<Option<Ask
     let mut sink = |found: Found<'_>| match parse(found.json) {
         Ok(Some(call)) => calls.push((found.record, of_call(call, operation))),
         Ok(None) => {}
-        Err(source) => failed = failed.take().or(Some(AskedError::Call { record: found.record, source })),
+        Err(why) => failed = failed.take().or(Some(AskedError::Call { record: found.record, why })),
     };
     let outcome = Reader::new(Limits::for_threads(1)).read_from(&mut &*bytes, u64::try_from(bytes.len()).ok(), &mut sink);
     let several = calls.len();
@@ -300,6 +300,8 @@ fn shown(key: &str) -> String {
 /// Notes problems while a request is read.
 struct Form {
     problems: Vec<(String, String)>,
+    /// Whether names begin in lower case, as CloudTrail writes them.
+    recorded: bool,
 }
 
 impl Form {
@@ -330,15 +332,23 @@ impl Form {
         }
     }
 
-    /// The member `name` of an element; one that is spelled otherwise is told and taken for it.
-    fn member<'a>(&mut self, place: &str, members: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
-        let lower = name.to_lowercase();
-        if let Some(value) = members.get(name).or_else(|| members.get(&lower)) {
-            return Some(value);
+    /// The members `names` of an element; one that is spelled otherwise is told and taken for it, others are told.
+    fn members<'a, const N: usize>(&mut self, place: &str, members: &'a Map<String, Value>, names: [&str; N]) -> [Option<&'a Value>; N] {
+        let mut found = [None; N];
+        for (key, value) in members {
+            let named = names.iter().position(|name| name == key);
+            let meant = || closest(key, &names).and_then(|meant| names.iter().position(|name| *name == meant));
+            match named.or_else(meant).and_then(|at| Some((found.get_mut(at)?, names.get(at)?))) {
+                Some((slot, name)) => {
+                    if key != name && !(self.recorded && *key == name.to_lowercase()) {
+                        self.problem(place, format!("`{}` should be `{name}`", shown(key)));
+                    }
+                    *slot = Some(value);
+                }
+                None => self.problem(place, format!("`{}` is no member of it", shown(key))),
+            }
         }
-        let (key, value) = members.iter().find(|(key, _)| key.to_lowercase().ends_with(&lower))?;
-        self.problem(place, format!("`{}` should be `{name}`", shown(key)));
-        Some(value)
+        found
     }
 
     fn policy_arns(&mut self, value: &Value) -> Vec<String> {
@@ -346,7 +356,7 @@ impl Form {
         for (index, item) in self.items("policy_arns", value).iter().enumerate().filter(|(_, item)| !is_empty(item)) {
             let place = format!("policy_arns[{index}]");
             let arn = match item {
-                Value::Object(members) => self.member(&place, members, "arn"),
+                Value::Object(members) => self.members(&place, members, ["arn"])[0],
                 text => {
                     self.problem(&place, format!("{}, where an object is expected: {{\"arn\": ...}}", kind(text)));
                     Some(text).filter(|text| text.is_string())
@@ -374,14 +384,14 @@ impl Form {
                 self.problem(&place, format!("{}, where an object is expected: {{\"Key\": ..., \"Value\": ...}}", kind(item)));
                 continue;
             };
-            let mut text = |name: &str| {
-                let value = self.member(&place, members, name);
+            let [key, value] = self.members(&place, members, ["Key", "Value"]);
+            let mut text = |name: &str, value: Option<&Value>| {
                 if value.is_none_or(Value::is_null) {
                     self.problem(&place, format!("there is no `{name}`"));
                 }
                 value.and_then(|value| self.text(&format!("{place}.{}", name.to_lowercase()), value)).unwrap_or_default()
             };
-            tags.push((text("Key"), text("Value")));
+            tags.push((text("Key", key), text("Value", value)));
         }
         tags
     }
@@ -447,9 +457,9 @@ fn from_parameters(members: &Map<String, Value>, operation: Option<Operation>, b
     let all: Vec<&str> = needed.iter().chain(others).copied().collect();
     let is_recorded = |key: &str| key.starts_with(|first: char| first.is_ascii_lowercase());
     // CloudTrail's spelling throughout, or a slip.
-    let recorded = members.keys().filter(|key| known(key).is_some()).all(|key| is_recorded(key));
+    let recorded = !named.is_empty() && members.keys().filter(|key| known(key).is_some()).all(|key| is_recorded(key));
 
-    let mut form = Form { problems: Vec::new() };
+    let mut form = Form { problems: Vec::new(), recorded };
     let mut asked = Asked::new(operation, usual_caller(operation));
     for (key, value) in members {
         let Some(Parameter { name, place }) = known(key) else {
@@ -496,7 +506,7 @@ fn from_parameters(members: &Map<String, Value>, operation: Option<Operation>, b
             }
             "ProvidedContexts" => form.contexts(value),
             "TaskPolicyArn" => {
-                let arn = value.as_object().and_then(|members| form.member(place, members, "arn"));
+                let arn = value.as_object().and_then(|members| form.members(place, members, ["arn"])[0]);
                 if !arn.and_then(Value::as_str).is_some_and(|arn| arn.contains(":iam::aws:policy/root-task/")) {
                     form.problem(*place, "expected {\"arn\": ...} with a policy of AWS under root-task/");
                 }
@@ -529,8 +539,8 @@ impl Form {
 
     fn unknown(&mut self, key: &str, operation: Operation, all: &[&str]) {
         let message = match closest(key, all) {
-            Some(meant) => format!("{operation} takes no such parameter; is `{meant}` meant"),
-            None => format!("{operation} takes no such parameter"),
+            Some(meant) => format!("{operation} takes no such parameter, and it is not weighed; is `{meant}` meant"),
+            None => format!("{operation} takes no such parameter, and it is not weighed"),
         };
         self.problem(shown(key), message);
     }

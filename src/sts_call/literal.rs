@@ -344,7 +344,15 @@ impl<'a> Reader<'a> {
                 self.at = behind;
                 return Ok(Value::String(all));
             }
+            let start = self.at;
             all.push_str(&self.text()?);
+            let behind = self.at;
+            self.skip();
+            // What looks like two texts side by side is a value and the next key, and a comma is missing.
+            if self.peek() == Some(':') {
+                return Err(self.error_at(start, "expected `,` or `}`"));
+            }
+            self.at = behind;
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::packing::{Answer, Estimate, PartRow, Regime, STS, Session, Size};
+use crate::packing::{Answer, Estimate, PartRow, Regime, Session, Size};
 use crate::report::tame;
 use crate::sts_call::{Observed, Outcome};
 
@@ -66,8 +66,8 @@ fn sizes(out: &mut String, answer: &Answer, regime: Regime) {
     let size = answer.size(regime);
     let mut rows = vec![row_of(size, size.percent)];
     for one in &size.ceilings {
-        let bytes = format!("{} of {} bytes of token", whole(size.token_bytes.value), grouped(one.ceiling.bytes.into()));
-        rows.push((one.percent, format!("{}: {bytes}", tame(&one.ceiling.name))));
+        let bytes = format!("{} of {} bytes of session token", whole(size.token_bytes.value), grouped(one.ceiling.bytes.into()));
+        rows.push((one.percent, format!("{bytes}, the ceiling {}", tame(&one.ceiling.name))));
     }
     for other in answer.sizes.iter().filter(|other| other.regime != regime) {
         rows.push(row_of(other, other.percent));
@@ -79,10 +79,12 @@ fn sizes(out: &mut String, answer: &Answer, regime: Regime) {
 
 fn row_of(size: &Size, percent: Estimate) -> (Estimate, String) {
     let (used, what) = match size.regime {
-        Regime::PackedPolicy => (grouped(size.packed_bytes.into()), "packed policy, ARNs and tags, the limit until September 2026"),
-        Regime::SessionToken => (whole(size.token_bytes.value), "session token, the limit since September 2026"),
+        Regime::PackedPolicy => {
+            (grouped(size.packed_bytes.into()), "packed policy, ARNs and tags, the limit in force until September 2026")
+        }
+        Regime::SessionToken => (whole(size.token_bytes.value), "session token, the limit in force since September 2026"),
     };
-    (percent, format!("{STS}: {used} of {} bytes of {what}", grouped(size.limit_bytes.into())))
+    (percent, format!("{used} of {} bytes of {what}", grouped(size.limit_bytes.into())))
 }
 
 fn logged(observed: Observed) -> String {

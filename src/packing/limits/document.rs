@@ -46,7 +46,7 @@ pub(super) fn check(policy: &Policy, push: &mut dyn FnMut(&str, String)) {
                 && !sid.is_empty()
                 && let Some(first) = sids.insert(sid, index)
             {
-                push(&format!("{place}.Sid"), format!("`{sid}` is the Sid of Statement[{first}] already"));
+                push(&format!("{place}.Sid"), format!("`{}` is the Sid of Statement[{first}] already", brief(sid)));
                 sids.insert(sid, first);
             }
         }
@@ -72,7 +72,7 @@ fn check_statement(statement: &Statement, place: &str, push: &mut dyn FnMut(&str
         let mut push = |message: String| push(&format!("{place}.{}", quoted(name)), message);
         match clause {
             Clause::Sid(sid) if !sid.bytes().all(|byte| byte.is_ascii_alphanumeric()) => {
-                push(format!("`{sid}` has other characters than letters and digits"));
+                push(format!("`{}` has other characters than letters and digits", brief(sid)));
             }
             Clause::Action(values) | Clause::NotAction(values) => check_values(values, action_problem, &mut push),
             Clause::Resource(values) | Clause::NotResource(values) => check_values(values, resource_problem, &mut push),
@@ -95,7 +95,7 @@ fn check_values(values: &Values, problem: fn(&str) -> Option<&'static str>, push
     }
     for text in values.as_slice() {
         if let Some(problem) = problem(text) {
-            push(format!("`{text}` {problem}"));
+            push(format!("`{}` {problem}", brief(text)));
         }
     }
 }
@@ -141,7 +141,15 @@ fn clause_name(clause: &Clause) -> &str {
 /// A key that is no plain word, in brackets, so that a place stays one word.
 fn quoted(name: &str) -> String {
     let plain = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    if plain { name.to_owned() } else { format!("[{name:?}]") }
+    if plain { name.to_owned() } else { format!("[{:?}]", brief(name)) }
+}
+
+/// As much of a text as a message needs.
+fn brief(text: &str) -> String {
+    match text.char_indices().nth(100) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
 }
 
 fn unknown(name: &str, known: &[&str]) -> String {
@@ -182,7 +190,7 @@ fn repeated<'a>(names: impl Iterator<Item = &'a str>, place: &str, push: &mut dy
         let count = seen.entry(name).or_default();
         *count += 1;
         if *count == 2 {
-            push(place, format!("`{name}` stands there twice"));
+            push(place, format!("`{}` stands there twice", brief(name)));
         }
     }
 }
