@@ -266,6 +266,35 @@ fn forms_that_the_sdk_refuses_are_read_all_the_same() {
 }
 
 #[test]
+fn what_an_operation_does_not_take_is_told_once() {
+    let told = |operation: &str| problems(&answer(&skeleton().to_string(), &["--operation", operation]));
+    assert_eq!(
+        told("GetSessionToken"),
+        [
+            "role_arn: GetSessionToken takes no `RoleArn`",
+            "policy: GetSessionToken takes no session policy",
+            "policy_arns: GetSessionToken takes no managed policies",
+            "tags: GetSessionToken takes no tags",
+            "transitive_tag_keys: GetSessionToken takes no transitive tags",
+            "session_name: GetSessionToken takes no session name",
+            "source_identity: GetSessionToken takes no source identity",
+        ]
+    );
+    assert_eq!(
+        told("AssumeRoleWithWebIdentity"),
+        [
+            "tags: AssumeRoleWithWebIdentity takes no `Tags`: it stands in the assertion or the token",
+            "transitive_tag_keys: AssumeRoleWithWebIdentity takes no `TransitiveTagKeys`: it stands in the assertion or the token",
+            "source_identity: AssumeRoleWithWebIdentity takes no `SourceIdentity`: it stands in the assertion or the token",
+            "web_identity_token: AssumeRoleWithWebIdentity needs `WebIdentityToken`",
+        ]
+    );
+    // Tags given as options stand for those of the token.
+    assert_eq!(run("", &["--operation=AssumeRoleWithWebIdentity", "--tag=team=a", "--fail-over=99"]).status.code(), Some(0));
+    assert!(!text(&run("", &["--operation=AssumeRoleWithWebIdentity", "--tag=team=a"]).stdout).contains("refuse"));
+}
+
+#[test]
 fn a_record_is_answered_beside_what_sts_logged() {
     let parameters = json!({ "name": "jane", "policy": POLICY, "policyArns": [{ "arn": "arn:aws:iam::444455556666:policy/a" }] });
     let response = json!({ "packedPolicySize": 41, "credentials": { "sessionToken": "x".repeat(904), "accessKeyId": "ASIAEXAMPLE" } });

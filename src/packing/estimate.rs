@@ -2,8 +2,7 @@
 
 use super::limits::{self, Names, PlainLimit, Problem};
 use super::{
-    CallerKind, Ceiling, Estimate, Operation, PartRow, Parts, Profile, Regime, Request, STS, Session, pack_both, part_rows, percent,
-    token_bytes,
+    CallerKind, Ceiling, Estimate, Operation, PartRow, Parts, Profile, Regime, Request, STS, Session, pack_both, percent, rows, token_bytes,
 };
 use crate::policy::{Clause, Element, Policy, Statement, Statements};
 
@@ -111,7 +110,7 @@ pub struct Size {
     pub token_bytes: Estimate,
     /// What each part costs, largest first.
     ///
-    /// The rows of [`part_rows`], and where there is a policy document a row `statement` for each of its statements. Each says how many packed bytes go if it
+    /// The rows of [`super::part_rows`], and where there is a policy document a row `statement` for each of its statements. Each says how many bytes go if it
     /// goes. Statements of a compressed policy share what they have in common, so they do not add up to the policy: leave them out of a sum.
     pub parts: Vec<PartRow>,
     /// The ceilings asked for, with what the token takes of each.
@@ -161,7 +160,7 @@ impl Size {
 /// ```
 ///
 /// Where one policy is asked for again and again and only tags differ, [`super::pack`] it once and add [`super::one_tag_bytes`] of each tag to
-/// [`Parts::tag_bytes`]: that is a hundred times as fast (`cargo bench --bench estimate`).
+/// [`Parts::tag_bytes`]: that is hundreds of times as fast (`cargo bench --bench estimate`).
 pub fn estimate(asked: &Asked, profile: &Profile) -> Answer {
     let (request, session, names) = (&asked.request, asked.session(), asked.names());
     let operation = session.operation;
@@ -170,17 +169,17 @@ pub fn estimate(asked: &Asked, profile: &Profile) -> Answer {
     let size = |regime: Regime, parts: &Parts, statements: Vec<PartRow>| {
         let sizing = profile.sizing(regime);
         let token_bytes = token_bytes(parts, &session, sizing);
-        let mut rows = part_rows(request, &session, sizing);
-        rows.extend(statements);
+        let mut parts_of = rows(request, parts, &session, sizing);
+        parts_of.extend(statements);
         // Stable: equal ones stay in the order of the request, the policy before its statements.
-        rows.sort_by_key(|row| std::cmp::Reverse(row.bytes));
+        parts_of.sort_by_key(|row| std::cmp::Reverse(row.bytes));
         Size {
             regime,
             limit_bytes: sizing.limit_bytes,
             percent: percent(parts, &session, sizing),
             packed_bytes: parts.packed_bytes(),
             token_bytes,
-            parts: rows,
+            parts: parts_of,
             ceilings: asked.ceilings.iter().map(|one| OfCeiling { ceiling: one.clone(), percent: one.percent(token_bytes) }).collect(),
         }
     };
@@ -288,9 +287,8 @@ mod tests {
                 assert!(names.contains(&gone), "{part} in {regime}: {gone} is not in {names:?}");
             };
             let request = || asked.request.clone();
-            for (index, rest) in [[WRITE, READ], [READ, READ], [READ, WRITE]].iter().enumerate() {
-                let _ = index;
-                costs("statement", Request { policy: Some(policy(rest)), ..request() });
+            for rest in [[WRITE, READ], [READ, READ], [READ, WRITE]] {
+                costs("statement", Request { policy: Some(policy(&rest)), ..request() });
             }
             costs("policy", Request { policy: None, ..request() });
             costs("policy_arns", Request { policy_arns: Vec::new(), ..request() });

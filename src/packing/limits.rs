@@ -17,6 +17,7 @@ use std::collections::{HashMap, HashSet};
 use super::{Operation, Regime, Request};
 use crate::policy::Policy;
 
+#[cfg(feature = "cli")]
 pub(crate) use document::closest;
 
 /// The limit a regime sets, and since when it is known.
@@ -431,7 +432,7 @@ fn folded(key: &str) -> String {
 }
 
 /// Whether two tag keys are one to STS, which does not tell case apart.
-pub(crate) fn same_key(one: &str, other: &str) -> bool {
+pub fn same_key(one: &str, other: &str) -> bool {
     folded(one) == folded(other)
 }
 

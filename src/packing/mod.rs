@@ -465,10 +465,15 @@ pub struct PartRow {
 /// token's base are rows too, and the sum, over 3, rounded up, times 4, is [`token_bytes`] unless a minimum size pads it. Where a figure is no whole
 /// number of bytes, each row is rounded, and the sum may be off by one for each row.
 pub fn part_rows(request: &Request, session: &Session, sizing: &Sizing) -> Vec<PartRow> {
+    rows(request, &pack(request, sizing), session, sizing)
+}
+
+/// As [`part_rows`], of a request whose `parts` are known.
+fn rows(request: &Request, parts: &Parts, session: &Session, sizing: &Sizing) -> Vec<PartRow> {
     let mut rows = Vec::new();
     let mut push = |part, name: &str, bytes| rows.push(PartRow { part, name: name.to_owned(), bytes });
     if request.policy.is_some() {
-        push("policy", "session policy", pack(request, sizing).policy_bytes);
+        push("policy", "session policy", parts.policy_bytes);
     }
     for arn in &request.policy_arns {
         push("policy_arns", arn, one_policy_arn_bytes(arn, sizing).round() as u32);

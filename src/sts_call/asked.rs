@@ -143,6 +143,17 @@ fn taken(operation: Operation) -> (&'static [&'static str], &'static [&'static s
     }
 }
 
+/// Whether `limits::problems` tells that `operation` does not take the parameter, however it is passed.
+fn told_of_any_request(name: &str, operation: Operation) -> bool {
+    match operation {
+        Operation::AssumeRoot | Operation::GetSessionToken => {
+            matches!(name, "RoleSessionName" | "Name" | "Policy" | "PolicyArns" | "Tags" | "TransitiveTagKeys" | "SourceIdentity")
+        }
+        Operation::GetFederationToken => matches!(name, "TransitiveTagKeys" | "SourceIdentity"),
+        _ => false,
+    }
+}
+
 /// boto3's methods and the operations behind them.
 const METHODS: [(&str, Operation); 6] = [
     ("assume_role", Operation::AssumeRole),
@@ -476,10 +487,11 @@ fn from_parameters(members: &Map<String, Value>, operation: Option<Operation>, b
         if is_empty(value) {
             continue;
         }
-        if !all.contains(name) && !matches!(*name, "Tags" | "TransitiveTagKeys" | "SourceIdentity") {
-            form.problem(*place, format!("{operation} takes no `{name}`"));
-        } else if !all.contains(name) && matches!(operation, Operation::AssumeRoleWithSaml | Operation::AssumeRoleWithWebIdentity) {
-            form.problem(*place, format!("{operation} takes no `{name}`: it stands in the assertion or the token"));
+        if !all.contains(name) && !told_of_any_request(name, operation) {
+            let asserted = matches!(operation, Operation::AssumeRoleWithSaml | Operation::AssumeRoleWithWebIdentity)
+                && matches!(*name, "RoleSessionName" | "Tags" | "TransitiveTagKeys" | "SourceIdentity");
+            let hint = if asserted { ": it stands in the assertion or the token" } else { "" };
+            form.problem(*place, format!("{operation} takes no `{name}`{hint}"));
         }
         match *name {
             "RoleArn" => asked.role_arn = form.text(place, value),
