@@ -16,6 +16,8 @@
 //! how sure it is, stands in `docs/packing.md`.
 
 mod basis;
+#[cfg(feature = "calibrate")]
+pub mod calibrate;
 mod ceiling;
 mod codec;
 mod estimate;

@@ -63,28 +63,27 @@ pub(super) struct Beside<'a> {
 
 /// A line for each limit: the regime asked for, the ceilings, the other regime.
 fn sizes(out: &mut String, answer: &Answer, regime: Regime) {
-    let size = answer.size(regime);
-    let mut rows = vec![row_of(size, size.percent)];
-    for one in &size.ceilings {
-        let bytes = format!("{} of {} bytes of session token", whole(size.token_bytes.value), grouped(one.ceiling.bytes.into()));
-        rows.push((one.percent, format!("{bytes}, the ceiling {}", tame(&one.ceiling.name))));
-    }
-    for other in answer.sizes.iter().filter(|other| other.regime != regime) {
-        rows.push(row_of(other, other.percent));
-    }
-    for (percent, words) in rows {
-        let _ = writeln!(out, "{:>6.1} %  ({:>5.1} to {:>5.1} %)  {words}", percent.value, percent.low, percent.high);
-    }
-}
-
-fn row_of(size: &Size, percent: Estimate) -> (Estimate, String) {
-    let (used, what) = match size.regime {
-        Regime::PackedPolicy => {
-            (grouped(size.packed_bytes.into()), "packed policy, ARNs and tags, the limit in force until September 2026")
-        }
-        Regime::SessionToken => (whole(size.token_bytes.value), "session token, the limit in force since September 2026"),
+    let mut row = |percent: Estimate, used: &str, words: &str| {
+        let range = format!("{:.1} to {:.1} %", percent.low, percent.high);
+        let _ = writeln!(out, "{:>6.1} %  {range:>16}  {used:>5} of {words}", percent.value);
     };
-    (percent, format!("{used} of {} bytes of {what}", grouped(size.limit_bytes.into())))
+    let mut limit = |size: &Size| {
+        let max = grouped(size.limit_bytes.into());
+        match size.regime {
+            Regime::PackedPolicy => {
+                row(size.percent, &grouped(size.packed_bytes.into()), &format!("{max} bytes packed, until September 2026"));
+            }
+            Regime::SessionToken => {
+                row(size.percent, &whole(size.token_bytes.value), &format!("{max} bytes of token, since September 2026"))
+            }
+        }
+        for one in size.ceilings.iter().filter(|_| size.regime == regime) {
+            let words = format!("{} bytes of token, ceiling {}", grouped(one.ceiling.bytes.into()), tame(&one.ceiling.name));
+            row(one.percent, &whole(size.token_bytes.value), &words);
+        }
+    };
+    limit(answer.size(regime));
+    answer.sizes.iter().filter(|other| other.regime != regime).for_each(&mut limit);
 }
 
 fn logged(observed: Observed) -> String {
@@ -110,10 +109,10 @@ fn logged(observed: Observed) -> String {
 fn parts(out: &mut String, size: &Size, session: &Session, width: Width) {
     let Some(largest) = size.parts.first() else { return };
     let unit = match size.regime {
-        Regime::PackedPolicy => "in bytes",
-        Regime::SessionToken => "in bytes before base64, which makes 4 of 3",
+        Regime::PackedPolicy => "",
+        Regime::SessionToken => ", before base64 makes 4 of 3",
     };
-    let _ = writeln!(out, "\nWhat goes if it goes, {unit}");
+    let _ = writeln!(out, "\nWhat each part costs: bytes that go when it goes{unit}");
     let shown = width.map_or(usize::MAX, |_| ROWS);
     let rows: Vec<(&PartRow, String)> = size.parts.iter().take(shown).map(|row| (row, tame(&part_words(row, session)))).collect();
     let bars = width.filter(|&width| width >= BARS_FROM_WIDTH && rows.len() > 1);
@@ -218,7 +217,7 @@ mod tests {
     #[test]
     fn no_line_is_wider_than_the_terminal_but_those_that_wrap_as_sentences() {
         let text = shown(Some(72));
-        let parts = text.split("What goes").nth(1).unwrap().split("Statements of").next().unwrap();
+        let parts = text.split("What each").nth(1).unwrap().split("Statements of").next().unwrap();
         assert!(parts.lines().all(|line| line.chars().count() <= 72), "{text}");
         assert!(parts.contains('█') && parts.contains('…'), "{text}");
         assert!(!shown(Some(50)).contains('█'));

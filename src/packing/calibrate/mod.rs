@@ -1,0 +1,505 @@
+//! Labelled calls to a profile: the engine that fits itself to a user's own logs.
+//!
+//! ```
+//! use packtrail::packing::calibrate::{Calibration, Seen};
+//! use packtrail::packing::{CallerKind, Operation, Profile, Regime, Request, Session};
+//!
+//! let mut calibration = Calibration::new();
+//! let session = Session { session_name_bytes: Some(6), ..Session::new(Operation::AssumeRole, CallerKind::IamUser) };
+//! for length in 1..200 {
+//!     // A user's own logs: here STS takes 5 bytes for each tag beside its texts, of 800 in all.
+//!     let request = Request { tags: vec![("team".to_owned(), "x".repeat(length)); 2], ..Request::default() };
+//!     let packed_bytes = 2 * (4 + length + 5);
+//!     let percent = Some((packed_bytes * 100 / 800) as f64);
+//!     calibration.add(&request, &session, &Seen { regime: Regime::PackedPolicy, percent, token_bytes: None, refused: false, time: 0 });
+//! }
+//! let profile = calibration.fit(&Profile::builtin());
+//! assert_eq!((profile.packed_policy.limit_bytes, profile.packed_policy.tag_overhead_bytes), (800, 5));
+//! ```
+//!
+//! A fit is deterministic: it depends neither on the order of the calls nor on the number of threads. How it works and how well stands in
+//! `docs/calibration.md`.
+
+mod model;
+mod ranges;
+mod search;
+mod solve;
+mod stab;
+
+use std::collections::HashMap;
+
+use super::limits::REGIME_LIMITS;
+use super::{Basis, Operation, Parts, Profile, Regime, Request, Rounding, Session, Sizing};
+use search::Library;
+
+/// What STS logged of one call.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Seen {
+    /// The limit STS applied.
+    pub regime: Regime,
+    /// The percentage STS logged, in points of the limit: `packedPolicySize`, `sessionTokenUtilization`, or that of a refusal's message.
+    pub percent: Option<f64>,
+    /// Length of the session token's text in bytes: `sessionTokenSize`, or that of the logged token.
+    pub token_bytes: Option<u32>,
+    /// STS refused the call for its size.
+    pub refused: bool,
+    /// When, seconds since 1970-01-01 UTC.
+    pub time: i64,
+}
+
+/// With fewer distinct labelled requests of a regime nothing is fitted for it.
+pub const LEAST_REQUESTS: usize = 40;
+/// Beyond this many distinct labelled requests a sample of them is kept.
+const MOST_REQUESTS: usize = 1_000_000;
+/// Beyond this many bytes of distinct policies a sample of them is kept.
+const MOST_POLICY_BYTES: usize = 1 << 30;
+
+/// A distinct labelled request: one that differs in what is packed, in the session or in the regime.
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    key: u64,
+    regime: Regime,
+    session: Session,
+    /// Hash of the policy; None without one.
+    policy: Option<u64>,
+    tags: u32,
+    tag_text_bytes: u32,
+    inherited_tags: u32,
+    inherited_text_bytes: u32,
+    policy_arns: u32,
+    policy_arn_chars: u32,
+    calls: u64,
+    first: i64,
+    last: i64,
+    /// Of several calls the one with the smallest hash stands for all, so that neither their order nor their sizes choose it.
+    label: u64,
+    percent: Option<f64>,
+    token_bytes: Option<u32>,
+    refused: bool,
+}
+
+impl Row {
+    /// True where the percentage of a refusal may speak of the tags alone or of the policy alone.
+    fn is_ambiguous(&self) -> bool {
+        self.refused && self.tags + self.inherited_tags > 0 && (self.policy.is_some() || self.policy_arns > 0)
+    }
+
+    /// True where `minimumSessionTokenSize` set the token's length, which then tells no more than a bound.
+    fn is_padded(&self) -> bool {
+        let minimum = self.session.minimum_token_bytes.map_or(0, u32::from);
+        minimum > 0 && self.token_bytes.is_some_and(|bytes| bytes < minimum + 4)
+    }
+
+    /// True where the length of the session name is needed and not known.
+    fn is_without_name(&self) -> bool {
+        self.session.session_name_bytes.is_none() && self.session.operation != Operation::GetSessionToken
+    }
+}
+
+/// What is packed, hashed, and the numbers that count.
+#[derive(Clone, Copy, Debug)]
+pub struct Content {
+    key: u64,
+    policy: Option<u64>,
+    tags: u32,
+    tag_text_bytes: u32,
+    inherited_tags: u32,
+    inherited_text_bytes: u32,
+    policy_arns: u32,
+    policy_arn_chars: u32,
+}
+
+/// Takes labelled calls, one for each request, and fits a profile to them.
+#[derive(Default)]
+pub struct Calibration {
+    rows: HashMap<u64, Row>,
+    /// Distinct policies by hash.
+    policies: HashMap<u64, Box<str>>,
+    policy_bytes: usize,
+    /// Rows and policies are kept whose hash, spread, has this many leading zeros.
+    row_level: u32,
+    policy_level: u32,
+    calls: [u64; 2],
+}
+
+impl Calibration {
+    /// No calls yet.
+    pub fn new() -> Calibration {
+        Calibration::default()
+    }
+
+    /// Takes a call: what was asked for and what STS logged. A call of which STS logged no size tells nothing.
+    pub fn add(&mut self, request: &Request, session: &Session, seen: &Seen) {
+        let content = self.content(request);
+        self.add_again(&content, session, seen);
+    }
+
+    /// Takes what a request packs, for [`Calibration::add_again`].
+    pub fn content(&mut self, request: &Request) -> Content {
+        let policy = request.policy.as_deref().map(|text| (hash_policy(text), text));
+        if let Some((hash, text)) = policy
+            && is_sampled(hash, self.policy_level)
+            && !self.policies.contains_key(&hash)
+        {
+            self.policy_bytes += text.len();
+            self.policies.insert(hash, text.into());
+            self.cut_policies();
+        }
+        let tags = |tags: &[(String, String)]| {
+            // Neither the order of tags nor that of ARNs matters.
+            let hash =
+                tags.iter().fold(0_u64, |sum, (key, value)| sum.wrapping_add(spread(hash(key.as_bytes(), hash(value.as_bytes(), 1)))));
+            (hash, count(tags.len()), tags.iter().map(|(key, value)| count(key.len() + value.len())).fold(0, u32::saturating_add))
+        };
+        let (tags_hash, tag_count, tag_text_bytes) = tags(&request.tags);
+        let (inherited_hash, inherited_tags, inherited_text_bytes) = tags(&request.inherited_tags);
+        let arns_hash = request.policy_arns.iter().fold(0_u64, |sum, arn| sum.wrapping_add(spread(hash(arn.as_bytes(), 2))));
+        let key = [policy.map_or(0, |(hash, _)| hash), tags_hash, inherited_hash, arns_hash].into_iter().fold(3, mix);
+        Content {
+            key,
+            policy: policy.map(|(hash, _)| hash),
+            tags: tag_count,
+            tag_text_bytes,
+            inherited_tags,
+            inherited_text_bytes,
+            policy_arns: count(request.policy_arns.len()),
+            policy_arn_chars: request.policy_arns.iter().map(|arn| count(arn.len())).fold(0, u32::saturating_add),
+        }
+    }
+
+    /// Takes a call of a request whose content was taken before.
+    pub fn add_again(&mut self, content: &Content, session: &Session, seen: &Seen) {
+        if seen.percent.is_none() && seen.token_bytes.is_none() {
+            return;
+        }
+        let regime = seen.regime;
+        if let Some(calls) = self.calls.get_mut(regime as usize) {
+            *calls += 1;
+        }
+        let length = |length: Option<u16>| length.map_or(u64::MAX, u64::from);
+        let key = [
+            regime as u64,
+            session.operation as u64,
+            session.caller_kind as u64,
+            u64::from(session.service_linked),
+            length(session.session_name_bytes),
+            length(session.source_identity_bytes),
+            length(session.minimum_token_bytes),
+        ]
+        .into_iter()
+        .fold(content.key, mix);
+        if !is_sampled(key, self.row_level) {
+            return;
+        }
+        let label = [seen.time as u64, seen.percent.map_or(u64::MAX, f64::to_bits), seen.token_bytes.map_or(u64::MAX, u64::from)]
+            .into_iter()
+            .fold(u64::from(seen.refused), mix);
+        let row = Row {
+            key,
+            regime,
+            session: *session,
+            policy: content.policy,
+            tags: content.tags,
+            tag_text_bytes: content.tag_text_bytes,
+            inherited_tags: content.inherited_tags,
+            inherited_text_bytes: content.inherited_text_bytes,
+            policy_arns: content.policy_arns,
+            policy_arn_chars: content.policy_arn_chars,
+            calls: 1,
+            first: seen.time,
+            last: seen.time,
+            label,
+            percent: seen.percent,
+            token_bytes: seen.token_bytes,
+            refused: seen.refused,
+        };
+        let kept = self.rows.entry(key).or_insert(Row { calls: 0, ..row });
+        kept.calls += 1;
+        kept.first = kept.first.min(row.first);
+        kept.last = kept.last.max(row.last);
+        if (row.label, row.percent.map(f64::to_bits), row.token_bytes) < (kept.label, kept.percent.map(f64::to_bits), kept.token_bytes) {
+            let Row { calls, first, last, .. } = *kept;
+            *kept = Row { calls, first, last, ..row };
+        }
+        self.cut_rows();
+    }
+
+    /// Halves the sample of rows while there are too many. What is left depends on their hashes alone, not on the order in which they came.
+    fn cut_rows(&mut self) {
+        while self.rows.len() > MOST_REQUESTS {
+            self.row_level += 1;
+            let level = self.row_level;
+            self.rows.retain(|&key, _| is_sampled(key, level));
+        }
+    }
+
+    fn cut_policies(&mut self) {
+        while self.policy_bytes > MOST_POLICY_BYTES {
+            self.policy_level += 1;
+            let level = self.policy_level;
+            self.policies.retain(|&hash, _| is_sampled(hash, level));
+            self.policy_bytes = self.policies.values().map(|text| text.len()).sum();
+        }
+    }
+
+    /// Distinct labelled requests of `regime` at hand.
+    pub fn requests(&self, regime: Regime) -> usize {
+        self.rows.values().filter(|row| row.regime == regime).count()
+    }
+
+    /// Fits the figures of `prior` to the calls taken. What no call tells apart stays as it is there; a regime with fewer than [`LEAST_REQUESTS`] distinct
+    /// labelled requests stays as a whole. The fit is told in the basis of each sizing.
+    pub fn fit(&self, prior: &Profile) -> Profile {
+        let mut rows: Vec<Row> = self.rows.values().copied().collect();
+        rows.sort_unstable_by_key(|row| row.key);
+        let of = |regime: Regime| -> Vec<Row> { rows.iter().filter(|row| row.regime == regime).copied().collect() };
+        let (old, new) = (of(Regime::PackedPolicy), of(Regime::SessionToken));
+        let policies = |rows: &[Row]| {
+            let mut hashes: Vec<u64> = rows.iter().filter_map(|row| row.policy).collect();
+            hashes.sort_unstable();
+            hashes.dedup();
+            hashes.len()
+        };
+        // The regime that knows more of policies goes first; what it finds is what the other starts from.
+        let old_first = (policies(&old), old.len()) >= (policies(&new), new.len());
+        let (first, second) = if old_first { (old, new) } else { (new, old) };
+        let (one, other) =
+            if old_first { (Regime::PackedPolicy, Regime::SessionToken) } else { (Regime::SessionToken, Regime::PackedPolicy) };
+        let one = self.fit_regime(&first, prior.sizing(one));
+        let start = if first.len() < LEAST_REQUESTS { prior.sizing(other).clone() } else { start_from(&one, prior.sizing(other)) };
+        let other = self.fit_regime(&second, &start);
+        if old_first { Profile { packed_policy: one, session_token: other } } else { Profile { packed_policy: other, session_token: one } }
+    }
+
+    fn fit_regime(&self, rows: &[Row], prior: &Sizing) -> Sizing {
+        let mut basis = self.basis(rows, prior.regime);
+        if rows.len() < LEAST_REQUESTS {
+            basis.at_prior = model::FIGURES.iter().map(|&name| name.to_owned()).collect();
+            return Sizing { basis: (basis.calls > 0).then_some(basis), ..prior.clone() };
+        }
+        let (fit_rows, held_out) = split(rows);
+        let library = Library::new(&fit_rows, &self.policies);
+        let mut sizing = search::fit(&fit_rows, &library, prior, &mut basis);
+        ranges::measure(&mut sizing, &fit_rows, &held_out, &self.policies, &mut basis);
+        Sizing { basis: Some(basis), ..sizing }
+    }
+
+    /// What can be counted before a fit.
+    fn basis(&self, rows: &[Row], regime: Regime) -> Basis {
+        let day = |seconds: Option<i64>| seconds.map(day).unwrap_or_default();
+        Basis {
+            calls: self.calls.get(regime as usize).copied().unwrap_or_default(),
+            requests: (rows.len() as u64) << self.row_level,
+            requests_sampled: rows.len() as u64,
+            from_day: day(rows.iter().map(|row| row.first).min()),
+            through_day: day(rows.iter().map(|row| row.last).max()),
+            padded: rows.iter().filter(|row| row.is_padded()).count() as u64,
+            ambiguous: rows.iter().filter(|row| row.is_ambiguous()).count() as u64,
+            ..Basis::default()
+        }
+    }
+}
+
+/// The figures of `other`, with those of packed content and token as `one` has them: the same parts make up both regimes.
+fn start_from(one: &Sizing, other: &Sizing) -> Sizing {
+    Sizing {
+        regime: other.regime,
+        limit_bytes: other.limit_bytes,
+        rounding: other.rounding,
+        margins: other.margins,
+        ranges: Vec::new(),
+        basis: None,
+        ..one.clone()
+    }
+}
+
+/// Which rows the fit sees, and which are held out of it: one in three. Rows that share a policy stay together, so that a policy held out was not seen, as
+/// long as there are enough policies.
+fn split(rows: &[Row]) -> (Vec<Row>, Vec<Row>) {
+    let mut policies: Vec<u64> = rows.iter().filter_map(|row| row.policy).collect();
+    policies.sort_unstable();
+    policies.dedup();
+    let by_policy = policies.len() >= 30;
+    rows.iter().copied().partition(|row| {
+        let unit = row.policy.filter(|_| by_policy).unwrap_or(row.key);
+        !spread(unit ^ 0x5851_f42d_4c95_7f2d).is_multiple_of(3)
+    })
+}
+
+/// The limit and rounding of the session-token regime, which tokens and percentages of the same calls tell without any model: the limit that most of them
+/// agree on. None where no call has both.
+fn token_limit(rows: &[Row], prior: &Sizing) -> Option<(u32, Rounding)> {
+    let mut best: Option<(u32, stab::Point, Rounding)> = None;
+    for rounding in Rounding::ALL {
+        let windows: Vec<(f64, f64)> = rows
+            .iter()
+            .filter(|row| !row.refused)
+            .filter_map(|row| row.percent.zip(row.token_bytes))
+            .filter_map(|(percent, bytes)| {
+                let least = least(rounding, percent);
+                let most = if least > 0.0 { 100.0 * f64::from(bytes) / least } else { f64::INFINITY };
+                (least + 1.0 > 0.0).then(|| (100.0 * f64::from(bytes) / (least + 1.0), most))
+            })
+            .collect();
+        // Limits are whole numbers, and the known ones first.
+        let known = REGIME_LIMITS.iter().find(|limit| limit.regime == prior.regime).map(|limit| f64::from(limit.limit_bytes));
+        let wish = stab::Wish { prior: f64::from(prior.limit_bytes), near: known.unwrap_or(f64::from(prior.limit_bytes)), whole: true };
+        let Some(point) = stab::best(windows, &wish) else { continue };
+        if best.as_ref().is_none_or(|(_, other, other_rounding)| {
+            // A rounding other than the one before must explain clearly more.
+            let lead = if *other_rounding == prior.rounding { other.count + 1 + other.count / 50 } else { other.count + 1 };
+            point.count >= lead
+        }) {
+            best = Some((point.value.round().max(1.0) as u32, point, rounding));
+        }
+    }
+    best.map(|(limit, _, rounding)| (limit, rounding))
+}
+
+/// The least percentage that `rounding` makes `whole` of.
+fn least(rounding: Rounding, whole: f64) -> f64 {
+    match rounding {
+        Rounding::Down => whole,
+        Rounding::Nearest => whole - 0.5,
+        Rounding::Up => whole - 1.0,
+    }
+}
+
+fn parts_of(row: &Row, policy: Option<&str>, sizing: &Sizing) -> Option<Parts> {
+    let policy_parts = match (row.policy, policy) {
+        (Some(_), None) => return None,
+        (Some(_), Some(text)) => super::pack(&Request { policy: Some(text.to_owned()), ..Request::default() }, sizing),
+        (None, _) => Parts::default(),
+    };
+    let arn_bytes = f64::from(sizing.policy_arn_bytes)
+        .mul_add(row.policy_arns.into(), f64::from(sizing.policy_arn_char_bytes) * f64::from(row.policy_arn_chars));
+    Some(Parts {
+        policy_arn_bytes: arn_bytes.round() as u32,
+        tag_bytes: row.tag_text_bytes + row.tags * sizing.tag_overhead_bytes,
+        inherited_tag_bytes: row.inherited_text_bytes + row.inherited_tags * sizing.inherited_tag_overhead_bytes,
+        policy_arns: u8::try_from(row.policy_arns).unwrap_or(u8::MAX),
+        ..policy_parts
+    })
+}
+
+fn count(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
+}
+
+/// `YYYY-MM-DD` of a time in seconds since 1970-01-01 UTC, in the Gregorian calendar.
+fn day(seconds: i64) -> String {
+    let mut days = seconds.div_euclid(86_400);
+    let is_leap = |year: i64| (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+    // 400 years have 146,097 days.
+    let mut year = 1970 + 400 * days.div_euclid(146_097);
+    days = days.rem_euclid(146_097);
+    loop {
+        let length = if is_leap(year) { 366 } else { 365 };
+        if days < length {
+            break;
+        }
+        days -= length;
+        year += 1;
+    }
+    let february = if is_leap(year) { 29 } else { 28 };
+    let mut month = 1;
+    for length in [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31] {
+        if days < length {
+            break;
+        }
+        days -= length;
+        month += 1;
+    }
+    format!("{year:04}-{month:02}-{:02}", days + 1)
+}
+
+/// A hash that is the same on every machine and in every version: a profile must not change with the compiler. FNV-1a.
+fn hash(bytes: &[u8], start: u64) -> u64 {
+    bytes.iter().fold(start ^ 0xcbf2_9ce4_8422_2325, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+/// The hash of a policy without the JSON white space outside its strings.
+fn hash_policy(text: &str) -> u64 {
+    let (mut in_string, mut escaped) = (false, false);
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    for &byte in text.as_bytes() {
+        if in_string {
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' => escaped = true,
+                b'"' => in_string = false,
+                _ => {}
+            }
+        } else if matches!(byte, b' ' | b'\t' | b'\n' | b'\r') {
+            continue;
+        } else {
+            in_string = byte == b'"';
+        }
+        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    }
+    spread(hash)
+}
+
+/// Spreads what differs over all bits: the finaliser of SplitMix64.
+fn spread(value: u64) -> u64 {
+    let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    value ^ (value >> 31)
+}
+
+fn mix(hash: u64, value: u64) -> u64 {
+    spread(hash.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(value))
+}
+
+fn is_sampled(hash: u64, level: u32) -> bool {
+    spread(hash ^ 0xd1b5_4a32_d192_ed03).leading_zeros() >= level
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_are_those_of_the_calendar() {
+        for (seconds, text) in [(0, "1970-01-01"), (951_782_400, "2000-02-29"), (1_789_084_800, "2026-09-11"), (-1, "1969-12-31")] {
+            assert_eq!(day(seconds), text);
+        }
+        assert_eq!(day(4_107_542_400), "2100-03-01");
+    }
+
+    #[test]
+    fn white_space_and_order_make_no_other_content() {
+        let request = |policy: &str, tags: [&str; 2]| Request {
+            policy: Some(policy.to_owned()),
+            tags: tags.map(|key| (key.to_owned(), "v".to_owned())).to_vec(),
+            ..Request::default()
+        };
+        let mut calibration = Calibration::new();
+        let one = calibration.content(&request("{ \"a\": \"b \\\" c\" }", ["x", "y"]));
+        assert_eq!(calibration.content(&request("{\"a\":\"b \\\" c\"}\n", ["y", "x"])).key, one.key);
+        assert_ne!(calibration.content(&request("{\"a\":\"b \\\"c\"}", ["y", "x"])).key, one.key);
+        assert_eq!(calibration.policies.len(), 2);
+    }
+
+    #[test]
+    fn the_limit_on_tokens_is_read_off_and_stays_where_it_is_not_told_apart() {
+        let row = |percent: u32, bytes: u32| {
+            let mut calibration = Calibration::new();
+            let seen =
+                Seen { regime: Regime::SessionToken, percent: Some(percent.into()), token_bytes: Some(bytes), refused: false, time: 0 };
+            let session = Session::new(Operation::GetSessionToken, super::super::CallerKind::IamUser);
+            calibration.add(&Request::default(), &session, &seen);
+            calibration.rows.into_values().next().unwrap()
+        };
+        let limit = |limit: u32, rounding: Rounding| {
+            let rows: Vec<Row> =
+                (200..1000).step_by(4).map(|bytes| row(rounding.whole(f64::from(100 * bytes) / f64::from(limit)) as u32, bytes)).collect();
+            token_limit(&rows, &Profile::builtin().session_token).unwrap()
+        };
+        assert_eq!(limit(4096, Rounding::Down), (4096, Rounding::Down));
+        assert_eq!(limit(2048, Rounding::Nearest), (2048, Rounding::Nearest));
+        assert_eq!(limit(6000, Rounding::Up), (6000, Rounding::Up));
+        assert_eq!(token_limit(&[row(18, 760)], &Profile::builtin().session_token), Some((4096, Rounding::Down)));
+        assert_eq!(token_limit(&[], &Profile::builtin().session_token), None);
+    }
+}

@@ -1,0 +1,197 @@
+//! How far the fitted engine is off on requests it has not seen: ranges that hold nine in ten of them, and the errors that a profile states.
+//!
+//! The ranges are those of split conformal prediction: the requests held out are as likely to be far off as those to come, whatever the engine's errors are
+//! made of, so the range that holds the right share of the former holds it of the latter.
+
+use std::collections::HashMap;
+
+use rayon::prelude::*;
+
+use super::super::range::{Content, Range};
+use super::super::{Basis, KindBasis, Parts, Regime, Sizing, percent, token};
+use super::{Row, least, parts_of};
+
+/// The share of requests that a range is to hold.
+const SHARE: f64 = 0.9;
+/// With fewer requests held out, no range holds that share for sure.
+const LEAST_HELD_OUT: usize = 9;
+/// From so many on, the range may lie more to one side.
+const MANY_HELD_OUT: usize = 100;
+/// Sizes further off than this are outliers: no codec and no overhead that was overlooked makes so much.
+const OUTLIER_POINTS: f64 = 5.0;
+
+/// What one row shows.
+struct Score {
+    content: Content,
+    /// How far the true size is above the recomputed one, bytes; negative for below, 0 where the label allows both.
+    off_bytes: f64,
+    policy_bytes: f64,
+    /// Observed less recomputed percentage, in whole points as STS logs them; None without a percentage.
+    error_percent: Option<f64>,
+}
+
+/// The size of an error to expect of such content: what makes errors of large and small policies comparable. Bytes, and bytes for each byte of policy.
+fn scale(content: Content) -> (f64, f64) {
+    match content {
+        Content::Nothing | Content::Tags | Content::WebIdentityTags | Content::PolicyArns => (1.0, 0.0),
+        Content::PlainPolicy => (1.0, 0.01),
+        Content::CompressedPolicy | Content::Text => (2.0, 0.02),
+    }
+}
+
+/// Measures `sizing` on the rows held out, and fills its ranges and what the basis says of kinds and outliers.
+pub(super) fn measure(sizing: &mut Sizing, fit_rows: &[Row], held_out: &[Row], policies: &HashMap<u64, Box<str>>, basis: &mut Basis) {
+    sizing.ranges.clear();
+    let fitted = scores(sizing, fit_rows, policies);
+    let unseen = scores(sizing, held_out, policies);
+    for content in Content::ALL {
+        let own: Vec<&Score> = unseen.iter().filter(|score| score.content == content).collect();
+        let requests = own.len() + fitted.iter().filter(|score| score.content == content).count();
+        if requests == 0 {
+            continue;
+        }
+        sizing.ranges.extend(range(content, &own));
+        let mut errors: Vec<f64> = own.iter().filter_map(|score| score.error_percent).map(f64::abs).collect();
+        errors.sort_unstable_by(f64::total_cmp);
+        let hundredths = |value: f64| (value * 100.0).round() / 100.0;
+        basis.kinds.push(KindBasis {
+            content,
+            requests: requests as u64,
+            held_out: own.len() as u64,
+            mean_error_percent: (!errors.is_empty()).then(|| hundredths(errors.iter().sum::<f64>() / errors.len() as f64)),
+            p90_error_percent: errors.get((errors.len() * 9).div_ceil(10).saturating_sub(1)).copied().map(hundredths),
+            worst_error_percent: errors.last().copied().map(hundredths),
+        });
+    }
+    let limit = f64::from(sizing.limit_bytes);
+    let outlier = |score: &&Score| score.off_bytes.abs() > (OUTLIER_POINTS / 100.0 * limit).max(12.0);
+    let outliers = || fitted.iter().chain(&unseen).filter(outlier);
+    basis.outliers_above = outliers().filter(|score| score.off_bytes > 0.0).count() as u64;
+    basis.outliers_below = outliers().filter(|score| score.off_bytes < 0.0).count() as u64;
+}
+
+fn scores(sizing: &Sizing, rows: &[Row], policies: &HashMap<u64, Box<str>>) -> Vec<Score> {
+    rows.par_iter()
+        .filter(|row| !row.is_ambiguous())
+        .filter_map(|row| {
+            let text = row.policy.and_then(|hash| policies.get(&hash)).map(AsRef::as_ref);
+            score(sizing, row, &parts_of(row, text, sizing)?)
+        })
+        .collect()
+}
+
+fn score(sizing: &Sizing, row: &Row, parts: &Parts) -> Option<Score> {
+    let packed = f64::from(parts.packed_bytes());
+    let may_tell_token = !row.is_padded() && !row.is_without_name();
+    let off_bytes = match (sizing.regime, row.percent, row.token_bytes) {
+        (Regime::PackedPolicy, Some(logged), _) => {
+            let one_percent = f64::from(sizing.limit_bytes) / 100.0;
+            let from = least(sizing.rounding, logged) * one_percent;
+            Some(outside(packed, from, from + one_percent))
+        }
+        (_, _, Some(bytes)) if may_tell_token => Some(token_off(sizing, row, packed, f64::from(bytes))),
+        _ => None,
+    }?;
+    let error_percent = row
+        .percent
+        .filter(|_| sizing.regime == Regime::PackedPolicy || may_tell_token)
+        .map(|logged| logged - sizing.rounding.whole(percent(parts, &row.session, sizing).value));
+    Some(Score { content: Content::of(parts, &row.session), off_bytes, policy_bytes: f64::from(parts.policy_bytes), error_percent })
+}
+
+/// How far the packed content is off by the token's length, beyond what the range of the token's base allows.
+fn token_off(sizing: &Sizing, row: &Row, packed: f64, token_bytes: f64) -> f64 {
+    let base = token::base_bytes(&row.session, sizing);
+    let beside = token::session_name_bytes(&row.session, sizing).value + token::source_identity_bytes(&row.session, sizing);
+    let sum = packed + beside;
+    let (from, to) = (0.75 * token_bytes - 2.5, 0.75 * token_bytes + 0.5);
+    let (low, high) = (outside(sum + base.low, from, to), outside(sum + base.high, from, to));
+    if low > 0.0 && high > 0.0 {
+        low.min(high)
+    } else if low < 0.0 && high < 0.0 {
+        low.max(high)
+    } else {
+        0.0
+    }
+}
+
+/// How far the window lies above `value`; negative where below, 0 where it holds it.
+fn outside(value: f64, from: f64, to: f64) -> f64 {
+    if value < from {
+        from - value
+    } else if value >= to {
+        to - value
+    } else {
+        0.0
+    }
+}
+
+/// The range that holds the share of `scores` that is asked for; None of too few.
+fn range(content: Content, scores: &[&Score]) -> Option<Range> {
+    let count = scores.len();
+    if count < LEAST_HELD_OUT {
+        return None;
+    }
+    let (bytes, share) = scale(content);
+    let mut scaled: Vec<f64> = scores.iter().map(|score| score.off_bytes / share.mul_add(score.policy_bytes, bytes)).collect();
+    scaled.sort_unstable_by(f64::total_cmp);
+    let inside = (SHARE * (count + 1) as f64).ceil() as usize;
+    let (low, high) = if count < MANY_HELD_OUT {
+        let mut sizes: Vec<f64> = scaled.iter().map(|value| value.abs()).collect();
+        sizes.sort_unstable_by(f64::total_cmp);
+        let size = sizes.get(inside.min(count) - 1).copied()?;
+        (size, size)
+    } else {
+        // One more, since the narrowest of all ranges is a lucky one.
+        let inside = (inside + 1).min(count);
+        let width = |first: usize| {
+            let (from, to) = (scaled.get(first)?.min(0.0), scaled.get(first + inside - 1)?.max(0.0));
+            Some((-from, to))
+        };
+        (0..=count - inside).filter_map(width).min_by(|a, b| (a.0 + a.1).total_cmp(&(b.0 + b.1)))?
+    };
+    // To a hundredth of a byte, and never inwards.
+    #[allow(clippy::cast_possible_truncation)]
+    let outwards = |value: f64| ((value * 100.0).ceil() / 100.0) as f32;
+    #[allow(clippy::cast_possible_truncation)]
+    let outwards_share = |value: f64| ((value * 10_000.0).ceil() / 10_000.0) as f32;
+    Some(Range {
+        content,
+        requests: count as u64,
+        low_bytes: outwards(low * bytes),
+        high_bytes: outwards(high * bytes),
+        low_share: outwards_share(low * share),
+        high_share: outwards_share(high * share),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scores(off: impl Iterator<Item = f64>) -> Vec<Score> {
+        off.map(|off_bytes| Score { content: Content::Tags, off_bytes, policy_bytes: 0.0, error_percent: None }).collect()
+    }
+
+    fn range_of(scores: &[Score]) -> Option<(f32, f32)> {
+        range(Content::Tags, &scores.iter().collect::<Vec<_>>()).map(|range| (range.low_bytes, range.high_bytes))
+    }
+
+    #[test]
+    fn few_requests_give_no_range_some_a_symmetric_one_and_many_the_narrowest() {
+        assert_eq!(range_of(&scores((0..8).map(f64::from))), None);
+        assert_eq!(range_of(&scores((0..19).map(f64::from))), Some((17.0, 17.0)));
+        let (low, high) = range_of(&scores((0..1000).map(f64::from))).unwrap();
+        assert_eq!((low, high), (0.0, 901.0));
+    }
+
+    #[test]
+    fn an_exact_engine_has_no_range_whatever_one_in_ten_do() {
+        assert_eq!(range_of(&scores((0..1000).map(|at| if at % 11 == 0 { 500.0 } else { 0.0 }))), Some((0.0, 0.0)));
+    }
+
+    #[test]
+    fn windows_hold_their_start_and_not_their_end() {
+        assert_eq!([outside(4.0, 5.0, 6.0), outside(5.0, 5.0, 6.0), outside(6.0, 5.0, 6.0), outside(8.0, 5.0, 6.0)], [1.0, 0.0, 0.0, -2.0]);
+    }
+}

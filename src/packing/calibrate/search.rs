@@ -1,0 +1,335 @@
+//! Which plain form, codec and level: candidates raced on more and more policies, each with the figures that suit it best.
+
+use std::collections::HashMap;
+
+use rayon::prelude::*;
+
+use super::super::codec::{Codec, Encoder};
+use super::super::{Basis, Compression, PlainForm, Regime, Rounding, Sizing, TokenBase};
+use super::model::{self, BASES, Bound, COMPRESSED_POLICY, COMPRESSED_STATEMENT, FIGURES, LIMIT, Mode, Model, Sizes};
+use super::solve::{self, Solution};
+use super::{Row, spread, token_limit};
+use crate::policy::Policy;
+
+/// The distinct policies of the rows, in an order that says nothing, so that the first so many are a sample.
+pub(super) struct Library {
+    pub index: HashMap<u64, usize>,
+    /// None for a text that is no policy document.
+    policies: Vec<Option<Policy>>,
+}
+
+/// With fewer distinct policies the codec is not looked for.
+const LEAST_POLICIES: usize = 12;
+/// Policies of the rounds of the race, and how many candidates go on to the next.
+const ROUNDS: [(usize, usize); 3] = [(48, 12), (192, 4), (768, 1)];
+/// How much better, in points of loss, something other than the prior must be.
+const CLEARLY: f64 = 0.01;
+
+impl Library {
+    pub(super) fn new(rows: &[Row], texts: &HashMap<u64, Box<str>>) -> Library {
+        let mut hashes: Vec<u64> = rows.iter().filter_map(|row| row.policy).filter(|hash| texts.contains_key(hash)).collect();
+        hashes.sort_unstable_by_key(|&hash| spread(hash));
+        hashes.dedup();
+        let index = hashes.iter().enumerate().map(|(at, &hash)| (hash, at)).collect();
+        let policies = hashes.par_iter().map(|hash| Policy::parse(texts.get(hash)?).ok()).collect();
+        Library { index, policies }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.policies.len()
+    }
+
+    /// Sizes of the first `most` policies.
+    fn sizes(&self, form: PlainForm, codec: Codec, most: usize) -> Sizes {
+        let measure = |(encoder, plain): &mut (Encoder, Vec<u8>), policy: &Option<Policy>| {
+            plain.clear();
+            let statements = form.write(policy.as_ref()?, plain);
+            let compressed = if codec == Codec::None { plain.len() } else { encoder.compressed_bytes(plain) };
+            Some((plain.len() as f64, compressed as f64, f64::from(statements)))
+        };
+        let policies = self.policies.get(..most.min(self.policies.len())).unwrap_or_default();
+        // A part for each thread at most: an encoder is dear to make.
+        let part = policies.len().div_ceil(rayon::current_num_threads()).max(16);
+        let parts: Vec<Vec<_>> = policies
+            .par_chunks(part)
+            .map(|chunk| {
+                let mut kept = (Encoder::new(codec), Vec::new());
+                chunk.iter().map(|policy| measure(&mut kept, policy)).collect()
+            })
+            .collect();
+        Sizes { of: parts.concat() }
+    }
+}
+
+/// How many policies are compressed for the last fit: all, unless the codec takes so long that a million would take minutes.
+fn most_policies(codec: Codec) -> usize {
+    match codec {
+        Codec::None | Codec::Libdeflate(_) | Codec::Zlib(_) => usize::MAX,
+        Codec::Zstd(level) if level < 10 => usize::MAX,
+        Codec::Zstd(_) | Codec::Lzma { .. } => 50_000,
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Choice {
+    form: PlainForm,
+    codec: Codec,
+    mode: Mode,
+    solution: Solution,
+}
+
+fn mode_of(sizing: &Sizing) -> Mode {
+    match (sizing.codec, sizing.compression) {
+        (Codec::None, _) => Mode::Plain,
+        (_, Compression::WhenSmaller) => Mode::Smaller,
+        (_, Compression::Always) => Mode::Always,
+    }
+}
+
+/// The figures that fit `rows` best, ranges aside.
+pub(super) fn fit(rows: &[Row], library: &Library, prior: &Sizing, basis: &mut Basis) -> Sizing {
+    let read_off = if prior.regime == Regime::SessionToken { token_limit(rows, prior) } else { None };
+    let (limit_bytes, rounding) = read_off.unwrap_or((prior.limit_bytes, prior.rounding));
+    let prior = &Sizing { limit_bytes, rounding, ..prior.clone() };
+    let model = Model::new(rows, &library.index, prior, rounding, limit_bytes);
+
+    let (mut choice, codec_told) = choose(&model, library, prior);
+    let most = most_policies(choice.codec).min(library.len());
+    let sizes = library.sizes(choice.form, choice.codec, most);
+    let whole = model.with(|bound| bound.is_measured(&sizes));
+    choice.solution = solve::solve(&whole, &sizes, choice.mode, &choice.solution.figures, true);
+    let (rounding, solution) = round(rows, library, prior, &whole, &sizes, &choice);
+    let model = Model::new(rows, &library.index, prior, rounding, limit_bytes).with(|bound| bound.is_measured(&sizes));
+
+    basis.policies = most as u64;
+    let told = |figure: usize| solution.told.get(figure) == Some(&true);
+    let mut at_prior: Vec<&str> = (0..BASES).filter(|&figure| !told(figure)).filter_map(|figure| FIGURES.get(figure).copied()).collect();
+    if prior.regime == Regime::SessionToken {
+        at_prior.retain(|name| *name != "limit_bytes");
+        if read_off.is_none() {
+            at_prior.extend(["limit_bytes", "rounding"]);
+        }
+    } else if !told(LIMIT) {
+        at_prior.push("rounding");
+    }
+    if model.groups.is_empty() || !model.bounds.iter().any(|bound| bound.group.is_some()) {
+        at_prior.push("token_bases");
+    }
+    if !codec_told {
+        at_prior.extend(["plain_form", "codec", "compression"]);
+    }
+    basis.at_prior = FIGURES.iter().filter(|name| at_prior.contains(name)).map(|&name| name.to_owned()).collect();
+
+    let bases = bases(&model, &sizes, choice.mode, &solution);
+    Sizing {
+        rounding,
+        plain_form: choice.form,
+        codec: choice.codec,
+        compression: choice.mode.compression(),
+        source_identity_margin_bytes: if told(model::IDENTITY) { 0.0 } else { prior.source_identity_margin_bytes },
+        token_bases: model::token_bases(prior, bases),
+        ..model::sizing(prior, &solution.figures)
+    }
+}
+
+/// The bounds of the first `policies` policies, some of each, and of some rows without a policy: enough to tell candidates apart.
+fn thin(model: &Model, policies: usize) -> Model {
+    let mut of_policy = vec![0_u8; policies];
+    let mut bare = 0_usize;
+    let bounds = model.bounds.iter().filter(|bound| match of_policy.get_mut(bound.policy) {
+        Some(count) => {
+            *count = count.saturating_add(1);
+            *count <= 4
+        }
+        None if bound.policy == usize::MAX => {
+            bare += 1;
+            bare <= 400
+        }
+        None => false,
+    });
+    let bounds: Vec<Bound> = bounds.copied().collect();
+    Model { bounds, ..model.clone() }
+}
+
+/// Plain form, codec and whether all policies are compressed, with figures to start from; and whether the policies tell these.
+fn choose(model: &Model, library: &Library, prior: &Sizing) -> (Choice, bool) {
+    let last = ROUNDS.last().map_or(0, |round| round.0).min(library.len());
+    let thinned = thin(model, last);
+    let own = evaluate(&thinned, library, last, prior.plain_form, prior.codec, Some(mode_of(prior)));
+    let own = own.into_iter().next().unwrap_or_else(|| Choice {
+        form: prior.plain_form,
+        codec: prior.codec,
+        mode: mode_of(prior),
+        solution: Solution { figures: model.prior.clone(), told: Vec::new(), loss: f64::INFINITY },
+    });
+    if library.len() < LEAST_POLICIES {
+        return (own, false);
+    }
+    let sizes = library.sizes(own.form, own.codec, last);
+    let explains = |choice: &Choice, sizes: &Sizes, model: &Model| {
+        let (inside, far) = solve::held(model, sizes, choice.mode, &choice.solution.figures);
+        inside >= 0.97 && far <= 0.25
+    };
+    let compressed = |choice: &Choice, sizes: &Sizes| {
+        let figure = |at: usize| choice.solution.figures.get(at).copied().unwrap_or_default();
+        let smaller = |&(plain, compressed, statements): &(f64, f64, f64)| {
+            compressed + figure(COMPRESSED_STATEMENT).mul_add(statements, figure(COMPRESSED_POLICY)) < plain
+        };
+        choice.mode == Mode::Always || sizes.of.iter().flatten().filter(|sizes| smaller(sizes)).count() >= LEAST_POLICIES / 2
+    };
+    if explains(&own, &sizes, &thinned) && (own.mode == Mode::Plain || compressed(&own, &sizes)) {
+        return (own, true);
+    }
+
+    let mut best = race(model, library, prior.plain_form);
+    if let Some(first) = best.first().cloned() {
+        let form = better_form(model, library, &best);
+        if form.form != first.form {
+            // Another form may suit another codec.
+            best = race(model, library, form.form);
+            best.push(form);
+        }
+    }
+    let Some(best) = best.into_iter().min_by(|a, b| a.solution.loss.total_cmp(&b.solution.loss)) else { return (own, false) };
+    if own.solution.loss <= best.solution.loss + CLEARLY {
+        return (own, false);
+    }
+    (best, true)
+}
+
+/// Every candidate codec under one plain form, through the rounds; the last ones with the loss on the most policies, best first.
+fn race(model: &Model, library: &Library, form: PlainForm) -> Vec<Choice> {
+    let mut runners: Vec<(Codec, Option<Mode>)> = Codec::candidates().into_iter().map(|codec| (codec, None)).collect();
+    let mut choices = Vec::new();
+    for (policies, places) in ROUNDS {
+        let policies = policies.min(library.len());
+        let thinned = thin(model, policies);
+        let found: Vec<Vec<Choice>> =
+            runners.par_iter().map(|&(codec, mode)| evaluate(&thinned, library, policies, form, codec, mode)).collect();
+        choices = found.concat();
+        // The order of candidates settles ties.
+        choices.sort_by(|a, b| a.solution.loss.total_cmp(&b.solution.loss));
+        choices.dedup_by(|a, b| a.mode == b.mode && (a.solution.loss - b.solution.loss).abs() < 1e-9);
+        choices.truncate(places.max(2));
+        runners = choices.iter().map(|choice| (choice.codec, Some(choice.mode))).collect();
+        if policies == library.len() {
+            break;
+        }
+    }
+    choices
+}
+
+/// The best of `choices` under the neighbours of its plain form, step by step while that helps.
+fn better_form(model: &Model, library: &Library, choices: &[Choice]) -> Choice {
+    let policies = ROUNDS.get(1).map_or(0, |round| round.0).min(library.len());
+    let thinned = thin(model, policies);
+    let walk = |choice: &Choice| {
+        let mut best = evaluate(&thinned, library, policies, choice.form, choice.codec, Some(choice.mode)).into_iter().next()?;
+        loop {
+            let around: Vec<Choice> = neighbours(best.form)
+                .into_par_iter()
+                .map(|form| evaluate(&thinned, library, policies, form, best.codec, Some(best.mode)))
+                .collect::<Vec<_>>()
+                .concat();
+            let next = around.into_iter().min_by(|a, b| a.solution.loss.total_cmp(&b.solution.loss))?;
+            if next.solution.loss >= best.solution.loss - CLEARLY {
+                return Some(best);
+            }
+            best = next;
+        }
+    };
+    let walked: Vec<Choice> = choices.iter().take(2).filter_map(walk).collect();
+    walked.into_iter().min_by(|a, b| a.solution.loss.total_cmp(&b.solution.loss)).or_else(|| choices.first().cloned()).unwrap_or_else(
+        || Choice {
+            form: PlainForm { element_bytes: 1, list_bytes: 1, length_bytes: 1 },
+            codec: Codec::None,
+            mode: Mode::Plain,
+            solution: Solution { figures: model.prior.clone(), told: Vec::new(), loss: f64::INFINITY },
+        },
+    )
+}
+
+/// Forms that differ in one overhead by one byte; none takes more than three.
+fn neighbours(form: PlainForm) -> Vec<PlainForm> {
+    let around = |bytes: u8| [bytes.checked_sub(1), Some(bytes + 1).filter(|&bytes| bytes <= 3)].into_iter().flatten();
+    let mut forms: Vec<PlainForm> = around(form.element_bytes).map(|element_bytes| PlainForm { element_bytes, ..form }).collect();
+    forms.extend(around(form.list_bytes).map(|list_bytes| PlainForm { list_bytes, ..form }));
+    forms.extend(around(form.length_bytes).map(|length_bytes| PlainForm { length_bytes, ..form }));
+    forms
+}
+
+/// One form and codec with the figures that suit them best, for each way to decide what is compressed, or for one.
+fn evaluate(thinned: &Model, library: &Library, policies: usize, form: PlainForm, codec: Codec, mode: Option<Mode>) -> Vec<Choice> {
+    let sizes = library.sizes(form, codec, policies);
+    let modes: &[Mode] = match (mode, codec) {
+        (Some(Mode::Plain), _) | (None, Codec::None) => &[Mode::Plain],
+        (Some(Mode::Smaller), _) => &[Mode::Smaller],
+        (Some(Mode::Always), _) => &[Mode::Always],
+        (None, _) => &[Mode::Smaller, Mode::Always],
+    };
+    let model = thinned.with(|bound| bound.is_measured(&sizes));
+    let solve = |mode: Mode| {
+        // Where both forms are near each other, which one counts hangs on where the search starts.
+        let starts: &[(f64, f64)] = if mode == Mode::Smaller { &[(12.0, 0.0), (0.0, 0.0), (25.0, 35.0)] } else { &[(12.0, 0.0)] };
+        let start = |&(each, all): &(f64, f64)| {
+            let mut figures = model.prior.clone();
+            if let Some(slot) = figures.get_mut(COMPRESSED_STATEMENT) {
+                *slot = each;
+            }
+            if let Some(slot) = figures.get_mut(COMPRESSED_POLICY) {
+                *slot = all;
+            }
+            solve::solve(&model, &sizes, mode, &figures, false)
+        };
+        starts.iter().map(start).min_by(|a, b| a.loss.total_cmp(&b.loss)).map(|solution| Choice { form, codec, mode, solution })
+    };
+    modes.iter().filter_map(|&mode| solve(mode)).collect()
+}
+
+/// The way percentages of packed content are rounded, where another than the prior's explains clearly more; with the figures under it.
+fn round(rows: &[Row], library: &Library, prior: &Sizing, model: &Model, sizes: &Sizes, choice: &Choice) -> (Rounding, Solution) {
+    let mut best = (prior.rounding, choice.solution.clone());
+    if prior.regime == Regime::SessionToken || !model.bounds.iter().any(|bound| bound.group.is_none()) {
+        return best;
+    }
+    let others = Rounding::ALL.into_iter().filter(|&rounding| rounding != prior.rounding);
+    for rounding in others {
+        let model = Model::new(rows, &library.index, prior, rounding, prior.limit_bytes).with(|bound| bound.is_measured(sizes));
+        let solution = solve::solve(&model, sizes, choice.mode, &choice.solution.figures, true);
+        if solution.loss < best.1.loss - CLEARLY {
+            best = (rounding, solution);
+        }
+    }
+    best
+}
+
+/// The bases of tokens that the rows tell, with the range in which nine in ten of them lie.
+fn bases(model: &Model, sizes: &Sizes, mode: Mode, solution: &Solution) -> Vec<TokenBase> {
+    let mut misses: Vec<Vec<f64>> = vec![Vec::new(); model.groups.len()];
+    for bound in &model.bounds {
+        if let Some(list) = bound.group.and_then(|group| misses.get_mut(group)) {
+            let (residual, half) = bound.residual(&solution.figures, sizes, mode);
+            // What is observed less what the figures say; nothing within the window.
+            list.push(if residual.abs() <= half { 0.0 } else { -residual });
+        }
+    }
+    let base = |(at, mut misses): (usize, Vec<f64>)| {
+        let &(operation, caller_kind, service_linked) = model.groups.get(at)?;
+        let bytes = solution.figures.get(BASES + at).filter(|_| !misses.is_empty())?.round().max(0.0);
+        misses.sort_unstable_by(f64::total_cmp);
+        // Of few tokens none may show how far others are off.
+        let floor = if misses.len() < 10 { 12.0 } else { 0.0 };
+        let quantile = |share: f64| misses.get(((misses.len() - 1) as f64 * share).round() as usize).copied().unwrap_or_default();
+        let (low, high) = (quantile(0.05).min(-floor), quantile(0.95).max(floor));
+        Some(TokenBase {
+            operation: Some(operation),
+            caller_kind: Some(caller_kind),
+            service_linked: Some(service_linked),
+            bytes: bytes as u32,
+            low_bytes: (bytes + low).floor().max(0.0) as u32,
+            high_bytes: (bytes + high).ceil() as u32,
+            source: format!("{} tokens", misses.len()),
+        })
+    };
+    misses.into_iter().enumerate().filter_map(base).collect()
+}

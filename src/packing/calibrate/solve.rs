@@ -1,0 +1,343 @@
+//! The figures that put most sums into their windows: robust least squares first, then one figure after another by the windows themselves.
+
+use rayon::prelude::*;
+
+use super::model::{self, ARN, ARN_CHAR, BASES, Bound, IDENTITY_CHAR, LIMIT, Mode, Model, NAME, Sizes};
+use super::stab::{self, Wish};
+
+/// What was found.
+#[derive(Clone, Debug)]
+pub(super) struct Solution {
+    pub figures: Vec<f64>,
+    /// Which figures the bounds tell; the others are at their prior.
+    pub told: Vec<bool>,
+    /// How badly sums miss their windows; smaller is better.
+    pub loss: f64,
+}
+
+/// Bounds that one thread takes at a time; fixed, so that sums are the same for any number of threads.
+const CHUNK: usize = 8192;
+/// Steps of least squares, the first third of them by absolute values.
+const STEPS: usize = 24;
+/// More bounds than this are not looked at one figure after another.
+const POLISHED_BOUNDS: usize = 100_000;
+
+/// How badly the bounds miss: grows as the logarithm of the distance, so that one that is far off counts little more than one that is off.
+pub(super) fn loss(model: &Model, sizes: &Sizes, mode: Mode, figures: &[f64]) -> f64 {
+    let miss = |bound: &Bound| {
+        let (residual, half) = bound.residual(figures, sizes, mode);
+        let outside = (residual.abs() - half).max(0.0) / half.max(1e-9);
+        // A percentage's window is wider than a token's: what counts is bytes.
+        (outside * half).mul_add(outside * half, 0.0).ln_1p()
+    };
+    let sum: f64 = model.bounds.par_chunks(CHUNK).map(|chunk| chunk.iter().map(miss).sum::<f64>()).collect::<Vec<_>>().into_iter().sum();
+    sum / model.bounds.len().max(1) as f64
+}
+
+/// The share of bounds that hold, among those that do not miss by far, and the share of those that do.
+pub(super) fn held(model: &Model, sizes: &Sizes, mode: Mode, figures: &[f64]) -> (f64, f64) {
+    let (mut inside, mut near) = (0_usize, 0_usize);
+    for bound in &model.bounds {
+        let (residual, half) = bound.residual(figures, sizes, mode);
+        inside += usize::from(residual.abs() <= half * 1.000_001);
+        near += usize::from(residual.abs() <= half + 12.0);
+    }
+    (inside as f64 / near.max(1) as f64, 1.0 - near as f64 / model.bounds.len().max(1) as f64)
+}
+
+/// Fits the figures of `model` from `start` on.
+pub(super) fn solve(model: &Model, sizes: &Sizes, mode: Mode, start: &[f64], polish: bool) -> Solution {
+    let mut free = vec![true; model.prior.len()];
+    if !model.bounds.iter().any(|bound| bound.group.is_none()) {
+        // No percentage of packed content: nothing tells that limit.
+        set(&mut free, LIMIT, false);
+    }
+    let mut figures = start.to_vec();
+    settle_bases(model, sizes, mode, &mut figures);
+    // Twice: what the bounds do not tell goes back to its prior, and the others find their place without it.
+    for _ in 0..2 {
+        let deviation = squares(model, sizes, mode, &mut figures, &free);
+        for (figure, free) in free.iter_mut().enumerate() {
+            let told = deviation.get(figure).zip(model.deviation.get(figure)).is_some_and(|(&after, &before)| after < 0.3 * before);
+            if *free && !told {
+                *free = false;
+                if let Some((slot, &prior)) = figures.get_mut(figure).zip(model.prior.get(figure)) {
+                    *slot = prior;
+                }
+            }
+        }
+    }
+    let mut solution = Solution { loss: 0.0, figures, told: free };
+    if polish {
+        snap(model, sizes, mode, &mut solution);
+        for _ in 0..3 {
+            sharpen(model, sizes, mode, &mut solution);
+        }
+    }
+    solution.loss = loss(model, sizes, mode, &solution.figures);
+    solution
+}
+
+fn set<T>(values: &mut [T], at: usize, value: T) {
+    if let Some(slot) = values.get_mut(at) {
+        *slot = value;
+    }
+}
+
+/// Puts each base of a token where the median of its bounds has it: a prior may be hundreds of bytes off.
+fn settle_bases(model: &Model, sizes: &Sizes, mode: Mode, figures: &mut [f64]) {
+    let mut residuals: Vec<Vec<f64>> = vec![Vec::new(); model.groups.len()];
+    for bound in &model.bounds {
+        if let Some(list) = bound.group.and_then(|group| residuals.get_mut(group)) {
+            list.push(bound.residual(figures, sizes, mode).0);
+        }
+    }
+    for (group, mut list) in residuals.into_iter().enumerate() {
+        list.sort_unstable_by(f64::total_cmp);
+        if let (Some(&median), Some(base)) = (list.get(list.len() / 2), figures.get_mut(BASES + group)) {
+            *base -= median;
+        }
+    }
+}
+
+/// Robust least squares to the middles of the windows, with the priors; gives the deviation of each figure after it.
+fn squares(model: &Model, sizes: &Sizes, mode: Mode, figures: &mut [f64], free: &[bool]) -> Vec<f64> {
+    let count = figures.len();
+    let at: Vec<usize> = (0..count).filter(|&figure| free.get(figure) == Some(&true)).collect();
+    let mut place = vec![usize::MAX; count];
+    for (position, &figure) in at.iter().enumerate() {
+        set(&mut place, figure, position);
+    }
+    let size = at.len();
+    let mut variance = 1.0 / 3.0;
+    let mut inverse = Vec::new();
+    for step in 0..STEPS {
+        let scaled: Vec<f64> = model
+            .bounds
+            .par_chunks(CHUNK)
+            .map(|chunk| {
+                chunk
+                    .iter()
+                    .map(|bound| bound.residual(figures, sizes, mode))
+                    .map(|(residual, half)| residual / half.max(1e-9))
+                    .collect::<Vec<_>>()
+            })
+            .collect::<Vec<_>>()
+            .concat();
+        let spread = median_size(&scaled);
+        // By absolute values first, which no half of outliers moves; then what is far off does not count at all.
+        let reach = (6.0 * spread).max(3.0);
+        let weight = |scaled: f64| {
+            if step < STEPS / 3 {
+                1.0 / scaled.abs().max(1.0)
+            } else {
+                let share = scaled / reach;
+                if share.abs() < 1.0 { (1.0 - share * share).powi(2) } else { 0.0 }
+            }
+        };
+        let current: &[f64] = figures;
+        let sums: Vec<(Vec<f64>, Vec<f64>)> = model
+            .bounds
+            .par_chunks(CHUNK)
+            .zip(scaled.par_chunks(CHUNK))
+            .map(|(bounds, scaled)| {
+                let (mut matrix, mut right) = (vec![0.0; size * size], vec![0.0; size]);
+                for (bound, &scaled) in bounds.iter().zip(scaled) {
+                    let (known, half, terms) = bound.terms(current, sizes, mode);
+                    let weight = weight(scaled) / (half * half).max(1e-9);
+                    if weight == 0.0 {
+                        continue;
+                    }
+                    // What is not free counts as known.
+                    let mut target = -known;
+                    for &(figure, factor) in &terms {
+                        if place.get(figure) == Some(&usize::MAX) {
+                            target -= factor * current.get(figure).copied().unwrap_or_default();
+                        }
+                    }
+                    for &(one, factor) in terms.iter().filter(|term| term.1 != 0.0) {
+                        let Some(&row) = place.get(one).filter(|&&row| row != usize::MAX) else { continue };
+                        if let Some(slot) = right.get_mut(row) {
+                            *slot += weight * factor * target;
+                        }
+                        for &(other, other_factor) in terms.iter().filter(|term| term.1 != 0.0) {
+                            let Some(&column) = place.get(other).filter(|&&column| column != usize::MAX) else { continue };
+                            if let Some(slot) = matrix.get_mut(row * size + column) {
+                                *slot += weight * factor * other_factor;
+                            }
+                        }
+                    }
+                }
+                (matrix, right)
+            })
+            .collect();
+        let (mut matrix, mut right) = (vec![0.0; size * size], vec![0.0; size]);
+        for (one, other) in sums {
+            matrix.iter_mut().zip(one).for_each(|(sum, value)| *sum += value);
+            right.iter_mut().zip(other).for_each(|(sum, value)| *sum += value);
+        }
+        for (position, &figure) in at.iter().enumerate() {
+            let (Some(&prior), Some(&deviation)) = (model.prior.get(figure), model.deviation.get(figure)) else { continue };
+            let precision = 1.0 / (deviation * deviation).max(1e-12);
+            if let Some(slot) = matrix.get_mut(position * size + position) {
+                *slot += precision;
+            }
+            if let Some(slot) = right.get_mut(position) {
+                *slot += precision * prior;
+            }
+        }
+        let Some(factor) = cholesky(&matrix, size) else { break };
+        let found = substitute(&factor, &right, size);
+        let mut moved = 0.0_f64;
+        for (&figure, &value) in at.iter().zip(&found) {
+            // No limit is below one byte.
+            let value = if figure == LIMIT { value.max(1.0) } else { value };
+            if let Some(slot) = figures.get_mut(figure) {
+                moved = moved.max((*slot - value).abs());
+                *slot = value;
+            }
+        }
+        if step + 1 == STEPS || (step > STEPS / 2 && moved < 1e-6) {
+            variance = (1.4826 * spread).powi(2).max(1.0 / 3.0);
+            inverse = diagonal_of_inverse(&factor, size);
+            break;
+        }
+    }
+    let mut deviation = model.deviation.clone();
+    for (&figure, &own) in at.iter().zip(&inverse) {
+        set(&mut deviation, figure, (own * variance).sqrt());
+    }
+    deviation
+}
+
+fn median_size(values: &[f64]) -> f64 {
+    let mut sizes: Vec<f64> = values.iter().map(|value| value.abs()).collect();
+    let middle = sizes.len() / 2;
+    if middle >= sizes.len() {
+        return 0.0;
+    }
+    *sizes.select_nth_unstable_by(middle, f64::total_cmp).1
+}
+
+/// The lower triangle whose product with its transpose is `matrix`; None where that is not positive definite.
+fn cholesky(matrix: &[f64], size: usize) -> Option<Vec<f64>> {
+    let mut lower = vec![0.0; size * size];
+    for row in 0..size {
+        for column in 0..=row {
+            let mut sum = *matrix.get(row * size + column)?;
+            for k in 0..column {
+                sum -= lower.get(row * size + k)? * lower.get(column * size + k)?;
+            }
+            let value = if row == column {
+                if sum.is_nan() || sum <= 0.0 {
+                    return None;
+                }
+                sum.sqrt()
+            } else {
+                sum / *lower.get(column * size + column)?
+            };
+            *lower.get_mut(row * size + column)? = value;
+        }
+    }
+    Some(lower)
+}
+
+fn substitute(lower: &[f64], right: &[f64], size: usize) -> Vec<f64> {
+    let entry = |row: usize, column: usize| lower.get(row * size + column).copied().unwrap_or_default();
+    let mut solution = right.to_vec();
+    for row in 0..size {
+        let sum: f64 = (0..row).map(|column| entry(row, column) * solution.get(column).copied().unwrap_or_default()).sum();
+        if let Some(slot) = solution.get_mut(row) {
+            *slot = (*slot - sum) / entry(row, row);
+        }
+    }
+    for row in (0..size).rev() {
+        let sum: f64 = (row + 1..size).map(|column| entry(column, row) * solution.get(column).copied().unwrap_or_default()).sum();
+        if let Some(slot) = solution.get_mut(row) {
+            *slot = (*slot - sum) / entry(row, row);
+        }
+    }
+    solution
+}
+
+fn diagonal_of_inverse(lower: &[f64], size: usize) -> Vec<f64> {
+    (0..size)
+        .map(|at| {
+            let unit: Vec<f64> = (0..size).map(|row| if row == at { 1.0 } else { 0.0 }).collect();
+            substitute(lower, &unit, size).get(at).copied().unwrap_or(f64::INFINITY)
+        })
+        .collect()
+}
+
+/// Figures that are likely to be round become so where that costs nothing.
+fn snap(model: &Model, sizes: &Sizes, mode: Mode, solution: &mut Solution) {
+    let before = loss(model, sizes, mode, &solution.figures);
+    let mut best = before;
+    let told: Vec<usize> = (0..solution.figures.len()).filter(|&figure| solution.told.get(figure) == Some(&true)).collect();
+    // All at once first: one alone may cost what all together do not.
+    let round = |figures: &[f64]| {
+        let mut rounded = figures.to_vec();
+        for &figure in &told {
+            if let Some(value) = rounded.get_mut(figure) {
+                *value = round_figure(figure, *value);
+            }
+        }
+        if told.contains(&ARN) && rounded.get(ARN_CHAR) != Some(&0.0) {
+            set(&mut rounded, ARN, figures.get(ARN).copied().unwrap_or_default());
+        }
+        rounded
+    };
+    let rounded = round(&solution.figures);
+    let after = loss(model, sizes, mode, &rounded);
+    if after <= best + 0.02 {
+        solution.figures = rounded;
+        best = after;
+    }
+    for figure in told {
+        let mut trial = solution.figures.clone();
+        if let Some(value) = trial.get_mut(figure) {
+            *value = round_figure(figure, *value);
+        }
+        let after = loss(model, sizes, mode, &trial);
+        if after <= best {
+            solution.figures = trial;
+            best = after;
+        }
+    }
+}
+
+fn round_figure(figure: usize, value: f64) -> f64 {
+    match figure {
+        NAME | IDENTITY_CHAR if (value - 1.0).abs() < 0.1 => 1.0,
+        ARN_CHAR => (value * 20.0).round() / 20.0,
+        figure if model::is_whole(figure) => value.round(),
+        _ => value,
+    }
+}
+
+/// Puts one figure after another where most windows hold, as long as that is no worse.
+fn sharpen(model: &Model, sizes: &Sizes, mode: Mode, solution: &mut Solution) {
+    let step = model.bounds.len().div_ceil(POLISHED_BOUNDS).max(1);
+    let mut best = loss(model, sizes, mode, &solution.figures);
+    for figure in 0..solution.figures.len() {
+        if solution.told.get(figure) != Some(&true) {
+            continue;
+        }
+        let windows: Vec<(f64, f64)> = model
+            .bounds
+            .iter()
+            .step_by(step)
+            .filter(|bound| figure < BASES || bound.group == Some(figure - BASES))
+            .filter_map(|bound| bound.window(figure, &solution.figures, sizes, mode))
+            .collect();
+        let (Some(&prior), Some(&now)) = (model.prior.get(figure), solution.figures.get(figure)) else { continue };
+        let Some(point) = stab::best(windows, &Wish { prior, near: now, whole: model::is_whole(figure) }) else { continue };
+        let mut trial = solution.figures.clone();
+        set(&mut trial, figure, point.value);
+        let after = loss(model, sizes, mode, &trial);
+        if after <= best {
+            solution.figures = trial;
+            best = after;
+        }
+    }
+}
