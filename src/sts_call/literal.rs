@@ -533,7 +533,64 @@ impl Style<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use serde_json::json;
+
+    /// Any value, and how Python's `repr` writes it.
+    fn written() -> impl Strategy<Value = (Value, String)> {
+        let leaf = prop_oneof![
+            Just((Value::Null, "None".to_owned())),
+            any::<bool>().prop_map(|flag| (Value::Bool(flag), if flag { "True" } else { "False" }.to_owned())),
+            any::<i64>().prop_map(|number| (Value::from(number), number.to_string())),
+            any::<String>().prop_map(|text| (Value::from(text.as_str()), repr(&text))),
+        ];
+        leaf.prop_recursive(4, 24, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(|items| {
+                    let (values, texts): (Vec<_>, Vec<_>) = items.into_iter().unzip();
+                    (Value::Array(values), format!("[{}]", texts.join(", ")))
+                }),
+                prop::collection::btree_map(any::<String>(), inner, 0..4).prop_map(|members| {
+                    let texts: Vec<String> = members.iter().map(|(key, (_, text))| format!("{}: {text}", repr(key))).collect();
+                    let values = members.into_iter().map(|(key, (value, _))| (key, value)).collect();
+                    (Value::Object(values), format!("{{{}}}", texts.join(", ")))
+                }),
+            ]
+        })
+    }
+
+    fn repr(text: &str) -> String {
+        let mut out = String::from("'");
+        for one in text.chars() {
+            match one {
+                '\'' | '\\' => out.extend(['\\', one]),
+                '\n' => out.push_str("\\n"),
+                '\r' => out.push_str("\\r"),
+                control if u32::from(control) < 256 && control.is_control() => out.push_str(&format!("\\x{:02x}", u32::from(control))),
+                other => out.push(other),
+            }
+        }
+        out.push('\'');
+        out
+    }
+
+    proptest! {
+        #[test]
+        fn what_python_prints_is_read_back((expected, text) in written()) {
+            prop_assert_eq!(value(&text), expected);
+        }
+
+        #[test]
+        fn json_dumps_is_json_of_the_same_value((expected, text) in written()) {
+            let Value::String(dumped) = value(&format!("json.dumps({text}, indent=1)")) else { panic!() };
+            prop_assert_eq!(serde_json::from_str::<Value>(&dumped).unwrap(), expected);
+        }
+
+        #[test]
+        fn no_text_is_too_odd(text in r#"[\[\](){}:,'"\\ =+*rbuf#.a0N\n-]{0,32}"#) {
+            let _ = read(&text, &[]);
+        }
+    }
 
     fn value(text: &str) -> Value {
         read(text, &["assume_role"]).unwrap().value
