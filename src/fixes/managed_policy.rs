@@ -8,8 +8,8 @@ use super::{Context, Effect, Proposal, short_hash};
 use crate::packing::limits::{POLICY_AND_ARN_CHARS, POLICY_ARNS, policy_and_arn_chars};
 use crate::packing::{Operation, Request};
 
-/// Stands for the ARN of a policy that is yet to be created; as long as one with a name of 20 characters.
-const ARN: &str = "arn:aws:iam::ACCOUNT-ID:policy/NAME-OF-THE-POLICY";
+/// Stands for the ARN of a policy that is yet to be created, in the form of one; as long as one with a name of 20 characters.
+const ARN: &str = "arn:aws:iam::000000000000:policy/NAME-OF-THE-POLICY";
 
 pub(super) fn rule(context: &Context<'_>) -> Option<Proposal> {
     let text = context.request.policy.as_deref()?;

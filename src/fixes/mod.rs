@@ -228,7 +228,7 @@ fn problem_kinds(request: &Request, session: &Session) -> BTreeMap<String, usize
         };
         let is_fixed = |word: &&str| !word.starts_with("U+") && !word.contains(|one: char| one.is_ascii_digit());
         let kind: Vec<&str> = before.split(' ').chain(after.split(' ')).filter(is_fixed).collect();
-        *kinds.entry(format!("{}: {}", problem.place, kind.join(" "))).or_default() += 1;
+        *kinds.entry(format!("{}: {}", problem.part, kind.join(" "))).or_default() += 1;
     }
     kinds
 }

@@ -20,6 +20,7 @@ mod basis;
 pub mod calibrate;
 mod ceiling;
 mod codec;
+mod estimate;
 pub mod limits;
 mod plain;
 mod profile;
@@ -37,6 +38,7 @@ use codec::Encoder;
 pub use basis::{Basis, KindBasis};
 pub use ceiling::{Ceiling, CeilingError, STS, repeated_name};
 pub use codec::{Codec, UnknownCodec};
+pub use estimate::{Answer, Asked, OfCeiling, Size, estimate};
 pub use plain::PlainForm;
 pub use profile::{Compression, Profile, Rounding, Sizing, TokenBase};
 pub use profile_json::ProfileError;
@@ -451,9 +453,9 @@ pub fn percent(parts: &Parts, session: &Session, sizing: &Sizing) -> Estimate {
 /// A row of what makes up a call's size.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartRow {
-    /// `policy`, `policy_arns`, `tags`, `inherited_tags`, `session_name`, `source_identity`, `base`.
+    /// `policy`, `policy_arns`, `tags`, `inherited_tags`, `session_name`, `source_identity`, `base`; `statement` in a [`Size`].
     pub part: &'static str,
-    /// The tag's key, the managed policy's ARN, else the part's name in words.
+    /// The tag's key, the managed policy's ARN, the statement's Sid or number, else the part's name in words.
     pub name: String,
     /// Packed bytes. In the token each three of them are four characters.
     pub bytes: u32,
@@ -465,10 +467,15 @@ pub struct PartRow {
 /// token's base are rows too, and the sum, over 3, rounded up, times 4, is [`token_bytes`] unless a minimum size pads it. Where a figure is no whole
 /// number of bytes, each row is rounded, and the sum may be off by one for each row.
 pub fn part_rows(request: &Request, session: &Session, sizing: &Sizing) -> Vec<PartRow> {
+    rows(request, &pack(request, sizing), session, sizing)
+}
+
+/// As [`part_rows`], of a request whose `parts` are known.
+fn rows(request: &Request, parts: &Parts, session: &Session, sizing: &Sizing) -> Vec<PartRow> {
     let mut rows = Vec::new();
     let mut push = |part, name: &str, bytes| rows.push(PartRow { part, name: name.to_owned(), bytes });
     if request.policy.is_some() {
-        push("policy", "session policy", pack(request, sizing).policy_bytes);
+        push("policy", "session policy", parts.policy_bytes);
     }
     for arn in &request.policy_arns {
         push("policy_arns", arn, one_policy_arn_bytes(arn, sizing).round() as u32);

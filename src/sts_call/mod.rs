@@ -3,7 +3,9 @@
 //! The record decides by its own top-level `eventSource` and `eventName`; the same words nested anywhere else mean nothing.
 //! Of the credentials only the length of the session token leaves this room.
 
+mod asked;
 mod caller;
+mod literal;
 mod shape;
 
 use std::borrow::Cow;
@@ -13,6 +15,7 @@ use chrono::DateTime;
 use crate::packing::{Operation, Regime, Request, Session};
 use shape::{Parts, Record};
 
+pub use asked::{AskedError, Asking, Observed, read as read_asked, usual_caller};
 pub use caller::Knowledge;
 
 /// A session token shorter than this was redacted or cut: its length says nothing. Bytes.
