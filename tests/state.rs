@@ -172,7 +172,7 @@ fn job(trail: &Path, state: &Arc<State>, filter: &Filter) -> Result<Tables, Stat
     scanner.read(listing(trail, Some(memory)), Some(&**state), &|_| ());
     state.commit()?;
     state.recall(&scanner)?;
-    Ok(tables(&scanner.finish(|_, _| Profile::builtin()), filter.until))
+    Ok(tables(&scanner.gather().pack(Profile::builtin()), filter.until))
 }
 
 /// Writes after every few calls and keeps few segments, so that little data goes through everything.
@@ -503,7 +503,7 @@ fn a_file_that_vanished_is_told_and_tried_again() {
     state.listed(&folder, None, delivered + 2);
     state.commit().unwrap();
     state.recall(&scanner).unwrap();
-    let scan = scanner.finish(|_, _| Profile::builtin());
+    let scan = scanner.gather().pack(Profile::builtin());
     tables(&scan, None);
     let unreadable = scan.coverage.unreadable.iter().find(|one| one.location.ends_with(&name)).unwrap();
     assert!(unreadable.reason.contains("No such file"), "{}", unreadable.reason);

@@ -15,7 +15,7 @@ use crate::packing::{Answer, Regime, Size, estimate};
 use crate::sts_call::{Asking, Observed, Outcome};
 use text::Beside;
 
-pub(in crate::cli) use asking::{Question, Refused, RequestOptions};
+pub(in crate::cli) use asking::{Question, Refused, RequestOptions, figures};
 
 #[derive(Args)]
 pub(super) struct Options {

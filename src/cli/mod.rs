@@ -1,7 +1,9 @@
 //! The command line: options, progress, exit codes.
 
 mod analyze;
+mod calibrate;
 mod estimate;
+mod input;
 mod log;
 mod signals;
 
@@ -39,6 +41,8 @@ enum Command {
     Analyze(analyze::Options),
     /// Price one request: how large its session is, by part, against which limit
     Estimate(estimate::Options),
+    /// Fit the engine to the calls in your own logs; write its figures as a profile
+    Calibrate(calibrate::Options),
     /// Print every table and column, with type, unit and meaning
     Schema {
         /// Print instead the statements that make the tables in Amazon Athena over a report written there with --layout hive
@@ -88,8 +92,12 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let mut log = Log::Text;
     let ended = match cli.command {
         Command::Analyze(options) => {
-            log = options.log_format;
+            log = options.input.log_format;
             analyze::run(&options)
+        }
+        Command::Calibrate(options) => {
+            log = options.input.log_format;
+            calibrate::run(&options)
         }
         Command::Estimate(options) => estimate::run(&options),
         Command::Schema { athena: None } => print(&report::schema()).map(|()| End::Done),

@@ -31,6 +31,21 @@ pub struct Basis {
     pub kinds: Vec<KindBasis>,
 }
 
+impl Basis {
+    /// False where there were too few labelled requests to fit anything.
+    pub fn is_fitted(&self) -> bool {
+        !self.kinds.is_empty()
+    }
+
+    /// How far from the percentage logged on requests held out of the fit, on average over all kinds, points of the limit; None where none was held out.
+    pub fn mean_error_percent(&self) -> Option<f64> {
+        let weighed = self.kinds.iter().filter_map(|kind| Some((kind.held_out as f64, kind.mean_error_percent?)));
+        let (requests, sum) =
+            weighed.fold((0.0, 0.0), |(requests, sum), (held_out, mean)| (requests + held_out, held_out.mul_add(mean, sum)));
+        (requests > 0.0).then(|| sum / requests)
+    }
+}
+
 /// What a fit rests on for one kind of content. Errors are those of requests held out of the fit, in points of the limit.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct KindBasis {

@@ -6,7 +6,7 @@ use std::io;
 use super::date_text;
 use super::json::Run;
 use crate::findings::{Finding, OLD_FAILURE, old_calls, shown};
-use crate::packing::Regime;
+use crate::packing::{Profile, Regime};
 use crate::scan::Scan;
 use crate::trends::{Day, Status, WARNING_PERCENT};
 
@@ -95,6 +95,23 @@ pub fn print(
     out.write_all(text.as_bytes())
 }
 
+/// Which figures sizes are recomputed by, and how good they are.
+fn figures_told(profile: &Profile) -> String {
+    let fitted: Vec<String> = Regime::ALL
+        .into_iter()
+        .filter_map(|regime| {
+            let basis = profile.sizing(regime).basis.as_ref().filter(|basis| basis.is_fitted())?;
+            let off = basis.mean_error_percent().map(|points| format!(", {points:.2} points off on average")).unwrap_or_default();
+            Some(format!("{} requests of the {regime} regime{off}", grouped(basis.requests_sampled)))
+        })
+        .collect();
+    if fitted.is_empty() {
+        "sizes recomputed by the built-in figures".to_owned()
+    } else {
+        format!("sizes recomputed by figures fitted to {}", fitted.join("; "))
+    }
+}
+
 fn head(text: &mut String, run: &Run, scan: &Scan, findings: &[Finding], style: Style) {
     let coverage = &scan.coverage;
     let day = |time: i64| i32::try_from(time.div_euclid(86_400)).map(date_text).unwrap_or_default();
@@ -120,6 +137,7 @@ fn head(text: &mut String, run: &Run, scan: &Scan, findings: &[Finding], style: 
             grouped(coverage.unreadable.len() as u64),
         ))
     );
+    let _ = writeln!(text, "{}", style.faint(&figures_told(scan.requests.profile())));
     let counts: Vec<String> = Status::ALL
         .into_iter()
         .map(|status| {

@@ -13,6 +13,7 @@ use std::sync::{Mutex, PoisonError};
 
 use rustc_hash::FxHashMap;
 
+use crate::packing::calibrate::{Calibration, Content, Seen};
 use crate::packing::{Profile, Regime, Request};
 use crate::record::{Damage, Found, Kind, Limits, Reader, Reason};
 use crate::sts_call::{self, Outcome, StsCall};
@@ -177,6 +178,54 @@ impl Scan {
     }
 }
 
+/// What a scan found before its requests are packed: which figures fit them only all of them can tell.
+pub struct Gathered(Scan);
+
+impl Gathered {
+    /// What was read and what was not.
+    pub fn coverage(&self) -> &Coverage {
+        &self.0.coverage
+    }
+
+    /// The calls whose size STS logged, to fit the engine's figures to; a sample of at most `most` distinct ones.
+    pub fn calibration(&self, most: usize) -> Calibration {
+        let Scan { calls, requests, .. } = &self.0;
+        let mut calibration = Calibration::with_most(most);
+        let mut contents: FxHashMap<RequestId, Content> = FxHashMap::default();
+        for (_, call) in calls.iter() {
+            let (Some(regime), false) = (call.regime, call.outcome == Outcome::RefusedOtherwise) else { continue };
+            let seen = Seen {
+                regime,
+                percent: call.observed_percent(),
+                token_bytes: call.session_token_bytes,
+                refused: call.outcome == Outcome::RefusedForSize,
+                time: call.time,
+            };
+            if seen.percent.is_none() && seen.token_bytes.is_none() {
+                continue;
+            }
+            let content = match contents.get(&call.request) {
+                Some(content) => *content,
+                None => {
+                    let Some(request) = requests.request(call.request) else { continue };
+                    let content = calibration.content(&request);
+                    contents.insert(call.request, content);
+                    content
+                }
+            };
+            calibration.add_again(&content, &call.session(), &seen);
+        }
+        calibration
+    }
+
+    /// The scan, its requests packed by `profile`.
+    pub fn pack(self, profile: Profile) -> Scan {
+        let mut scan = self.0;
+        scan.requests.pack(profile);
+        scan
+    }
+}
+
 /// What reading a file came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileRead {
@@ -278,7 +327,7 @@ struct Own {
     sightings: Sightings,
 }
 
-/// Takes calls, as they are read from log files or as they were remembered, until [`Scanner::finish`] makes a [`Scan`] of them.
+/// Takes calls, as they are read from log files or as they were remembered, until [`Scanner::gather`] makes a [`Gathered`] of them.
 pub struct Scanner {
     filter: Filter,
     texts: Texts,
@@ -294,7 +343,7 @@ pub struct Scanner {
 pub fn scan(listing: Listing, filter: &Filter, profile: Profile, progress: &(dyn Fn(Progress) + Sync)) -> Scan {
     let scanner = Scanner::new(filter.clone());
     scanner.read(listing, None, progress);
-    scanner.finish(|_, _| profile)
+    scanner.gather().pack(profile)
 }
 
 impl Scanner {
@@ -362,9 +411,9 @@ impl Scanner {
         self.requests.reserved()
     }
 
-    /// All calls, each once, their requests packed by the figures that `profile` gives for them.
-    pub fn finish(self, profile: impl FnOnce(&Calls, &Requests) -> Profile) -> Scan {
-        let Scanner { filter, mut texts, mut requests, collector, own } = self;
+    /// All calls, each once, their requests not yet packed.
+    pub fn gather(self) -> Gathered {
+        let Scanner { filter, mut texts, requests, collector, own } = self;
         let Own { mut coverage, sightings } = own.into_inner().unwrap_or_else(PoisonError::into_inner);
         coverage.unreadable.sort();
         coverage.denied.sort();
@@ -373,9 +422,7 @@ impl Scanner {
         assign_regimes(&mut calls, sightings);
         coverage.filtered += calls.retain(|call| filter.keeps(call, &texts.names));
         texts.locations.finish();
-        let profile = profile(&calls, &requests);
-        requests.pack(profile);
-        Scan { calls, names: texts.names, requests, coverage, locations: texts.locations }
+        Gathered(Scan { calls, names: texts.names, requests, coverage, locations: texts.locations })
     }
 
     /// Keeps `call` unless the filter leaves it out. `place` is the number of `location` where it has one yet; the request is asked for only if need be.

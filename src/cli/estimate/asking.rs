@@ -92,6 +92,16 @@ pub(in crate::cli) enum Refused {
     Failed(anyhow::Error),
 }
 
+/// The figures that `--profile` names: those of a file, or the built-in ones for `none`; None where it is not given.
+pub(in crate::cli) fn figures(profile: Option<&Path>) -> Result<Option<Profile>, Refused> {
+    let Some(path) = profile else { return Ok(None) };
+    if path == Path::new("none") {
+        return Ok(Some(Profile::builtin()));
+    }
+    let text = text("--profile", read("--profile", path)?, path)?;
+    Profile::from_json(&text).map(Some).with_context(|| format!("--profile `{}`", path.display())).map_err(Refused::Failed)
+}
+
 /// What the options come to.
 pub(in crate::cli) struct Question {
     /// The request, options laid over what was read.
@@ -111,16 +121,10 @@ impl RequestOptions {
         if let Some(name) = repeated_name(&self.ceiling) {
             return Err(Refused::Usage(format!("--ceiling: `{name}` is given twice")));
         }
-        let profile = self.profile()?;
+        let profile = figures(self.profile.as_deref())?.unwrap_or_else(Profile::builtin);
         let asking = self.asking()?;
         let regime = self.regime.or(asking.observed.and_then(|observed| observed.regime)).unwrap_or(REGIME_TODAY);
         Ok(Question { asking, regime, profile })
-    }
-
-    fn profile(&self) -> Result<Profile, Refused> {
-        let Some(path) = self.profile.as_deref().filter(|path| *path != Path::new("none")) else { return Ok(Profile::builtin()) };
-        let text = text("--profile", read("--profile", path)?, path)?;
-        Profile::from_json(&text).with_context(|| format!("--profile `{}`", path.display())).map_err(Refused::Failed)
     }
 
     fn asking(&self) -> Result<Asking, Refused> {

@@ -27,6 +27,7 @@ mod solve;
 mod stab;
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use super::limits::REGIME_LIMITS;
 use super::{Basis, Operation, Parts, Profile, Regime, Request, Rounding, Session, Sizing};
@@ -50,7 +51,7 @@ pub struct Seen {
 /// With fewer distinct labelled requests of a regime nothing is fitted for it.
 pub const LEAST_REQUESTS: usize = 40;
 /// Beyond this many distinct labelled requests a sample of them is kept.
-const MOST_REQUESTS: usize = 1_000_000;
+pub const MOST_REQUESTS: usize = 1_000_000;
 /// Beyond this many bytes of distinct policies a sample of them is kept.
 const MOST_POLICY_BYTES: usize = 1 << 30;
 
@@ -96,6 +97,27 @@ impl Row {
     }
 }
 
+/// Distinct policies by hash.
+type Policies = HashMap<u64, Box<str>, BuildHasherDefault<Spread>>;
+
+/// For keys that are spread already.
+#[derive(Default)]
+struct Spread(u64);
+
+impl Hasher for Spread {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = hash(bytes, self.0);
+    }
+
+    fn write_u64(&mut self, value: u64) {
+        self.0 = value;
+    }
+}
+
 /// What is packed, hashed, and the numbers that count.
 #[derive(Clone, Copy, Debug)]
 pub struct Content {
@@ -110,11 +132,11 @@ pub struct Content {
 }
 
 /// Takes labelled calls, one for each request, and fits a profile to them.
-#[derive(Default)]
 pub struct Calibration {
-    rows: HashMap<u64, Row>,
+    most: usize,
+    rows: HashMap<u64, Row, BuildHasherDefault<Spread>>,
     /// Distinct policies by hash.
-    policies: HashMap<u64, Box<str>>,
+    policies: Policies,
     policy_bytes: usize,
     /// Rows and policies are kept whose hash, spread, has this many leading zeros.
     row_level: u32,
@@ -122,10 +144,29 @@ pub struct Calibration {
     calls: [u64; 2],
 }
 
+impl Default for Calibration {
+    fn default() -> Calibration {
+        Calibration::new()
+    }
+}
+
 impl Calibration {
-    /// No calls yet.
+    /// No calls yet; keeps a million distinct labelled requests at most.
     pub fn new() -> Calibration {
-        Calibration::default()
+        Calibration::with_most(MOST_REQUESTS)
+    }
+
+    /// No calls yet. Of more than `most` distinct labelled requests a sample is kept, which depends on what they are alone.
+    pub fn with_most(most: usize) -> Calibration {
+        Calibration {
+            most,
+            rows: HashMap::default(),
+            policies: HashMap::default(),
+            policy_bytes: 0,
+            row_level: 0,
+            policy_level: 0,
+            calls: [0; 2],
+        }
     }
 
     /// Takes a call: what was asked for and what STS logged. A call of which STS logged no size tells nothing.
@@ -226,7 +267,7 @@ impl Calibration {
 
     /// Halves the sample of rows while there are too many. What is left depends on their hashes alone, not on the order in which they came.
     fn cut_rows(&mut self) {
-        while self.rows.len() > MOST_REQUESTS {
+        while self.rows.len() > self.most {
             self.row_level += 1;
             let level = self.row_level;
             self.rows.retain(|&key, _| is_sampled(key, level));

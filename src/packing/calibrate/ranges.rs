@@ -3,13 +3,11 @@
 //! The ranges are those of split conformal prediction: the requests held out are as likely to be far off as those to come, whatever the engine's errors are
 //! made of, so the range that holds the right share of the former holds it of the latter.
 
-use std::collections::HashMap;
-
 use rayon::prelude::*;
 
 use super::super::range::{Content, Range};
 use super::super::{Basis, KindBasis, Parts, Regime, Sizing, percent, token};
-use super::{Row, least, parts_of};
+use super::{Policies, Row, least, parts_of};
 
 /// The share of requests that a range is to hold.
 const SHARE: f64 = 0.9;
@@ -40,7 +38,7 @@ fn scale(content: Content) -> (f64, f64) {
 }
 
 /// Measures `sizing` on the rows held out, and fills its ranges and what the basis says of kinds and outliers.
-pub(super) fn measure(sizing: &mut Sizing, fit_rows: &[Row], held_out: &[Row], policies: &HashMap<u64, Box<str>>, basis: &mut Basis) {
+pub(super) fn measure(sizing: &mut Sizing, fit_rows: &[Row], held_out: &[Row], policies: &Policies, basis: &mut Basis) {
     sizing.ranges.clear();
     let fitted = scores(sizing, fit_rows, policies);
     let unseen = scores(sizing, held_out, policies);
@@ -70,7 +68,7 @@ pub(super) fn measure(sizing: &mut Sizing, fit_rows: &[Row], held_out: &[Row], p
     basis.outliers_below = outliers().filter(|score| score.off_bytes < 0.0).count() as u64;
 }
 
-fn scores(sizing: &Sizing, rows: &[Row], policies: &HashMap<u64, Box<str>>) -> Vec<Score> {
+fn scores(sizing: &Sizing, rows: &[Row], policies: &Policies) -> Vec<Score> {
     rows.par_iter()
         .filter(|row| !row.is_ambiguous())
         .filter_map(|row| {

@@ -8,7 +8,7 @@ use super::super::codec::{Codec, Encoder};
 use super::super::{Basis, Compression, PlainForm, Regime, Rounding, Sizing, TokenBase};
 use super::model::{self, BASES, COMPRESSED_POLICY, COMPRESSED_STATEMENT, FIGURES, LIMIT, Mode, Model, Sizes};
 use super::solve::{self, Effort, Solution};
-use super::{Row, spread, token_limit};
+use super::{Policies, Row, spread, token_limit};
 use crate::policy::Policy;
 
 /// The distinct policies of the rows, in an order that says nothing, so that the first so many are a sample.
@@ -26,7 +26,7 @@ const ROUNDS: [(usize, usize); 3] = [(32, 12), (128, 4), (512, 1)];
 const CLEARLY: f64 = 0.01;
 
 impl Library {
-    pub(super) fn new(rows: &[Row], texts: &HashMap<u64, Box<str>>) -> Library {
+    pub(super) fn new(rows: &[Row], texts: &Policies) -> Library {
         let mut hashes: Vec<u64> = rows.iter().filter_map(|row| row.policy).filter(|hash| texts.contains_key(hash)).collect();
         hashes.sort_unstable_by_key(|&hash| spread(hash));
         hashes.dedup();
