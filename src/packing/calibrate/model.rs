@@ -67,6 +67,11 @@ pub(super) fn is_whole(figure: usize) -> bool {
     !matches!(figure, ARN_CHAR | NAME | IDENTITY_CHAR)
 }
 
+/// Whether a figure only refines another one.
+pub(super) fn is_refining(figure: usize) -> bool {
+    matches!(figure, INHERITED | ARN_CHAR | PLAIN_STATEMENT | PLAIN_POLICY | COMPRESSED_POLICY | NAME | IDENTITY_CHAR)
+}
+
 /// Who calls what: each has its own base of the token.
 pub(super) type Group = (Operation, CallerKind, bool);
 

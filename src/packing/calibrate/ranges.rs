@@ -144,15 +144,15 @@ fn range(content: Content, scores: &[&Score]) -> Option<Range> {
         let inside = (inside + 1).min(count);
         let width = |first: usize| {
             let (from, to) = (scaled.get(first)?.min(0.0), scaled.get(first + inside - 1)?.max(0.0));
-            Some((-from, to))
+            Some((from.abs(), to))
         };
         (0..=count - inside).filter_map(width).min_by(|a, b| (a.0 + a.1).total_cmp(&(b.0 + b.1)))?
     };
     // To a hundredth of a byte, and never inwards.
     #[allow(clippy::cast_possible_truncation)]
-    let outwards = |value: f64| ((value * 100.0).ceil() / 100.0) as f32;
+    let outwards = |value: f64| ((value * 100.0).ceil() / 100.0).max(0.0) as f32;
     #[allow(clippy::cast_possible_truncation)]
-    let outwards_share = |value: f64| ((value * 10_000.0).ceil() / 10_000.0) as f32;
+    let outwards_share = |value: f64| ((value * 10_000.0).ceil() / 10_000.0).max(0.0) as f32;
     Some(Range {
         content,
         requests: count as u64,

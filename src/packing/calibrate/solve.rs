@@ -74,10 +74,11 @@ pub(super) fn solve(model: &Model, sizes: &Sizes, mode: Mode, start: &[f64], eff
         squares(model, sizes, mode, &mut figures, &free, effort);
         return Solution { loss: loss(model, sizes, mode, &figures), figures, told: free };
     }
-    // Twice: what the bounds do not tell goes back to its prior, and the others find their place without it.
-    for _ in 0..2 {
+    // What the bounds do not tell goes back to its prior, and the others find their place without it: first what refines another figure, since of two that
+    // the bounds do not tell apart the simpler one is to stay.
+    for refining in [true, false] {
         let deviation = squares(model, sizes, mode, &mut figures, &free, effort);
-        for (figure, free) in free.iter_mut().enumerate() {
+        for (figure, free) in free.iter_mut().enumerate().filter(|&(figure, _)| !refining || model::is_refining(figure)) {
             let told = deviation.get(figure).zip(model.deviation.get(figure)).is_some_and(|(&after, &before)| after < 0.3 * before);
             if *free && !told {
                 *free = false;
@@ -87,6 +88,7 @@ pub(super) fn solve(model: &Model, sizes: &Sizes, mode: Mode, start: &[f64], eff
             }
         }
     }
+    squares(model, sizes, mode, &mut figures, &free, effort);
     let mut solution = Solution { loss: 0.0, figures, told: free };
     snap(model, sizes, mode, &mut solution);
     for _ in 0..3 {
