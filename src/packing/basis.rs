@@ -39,7 +39,7 @@ impl Basis {
 
     /// How far from the percentage logged on requests held out of the fit, on average over all kinds, points of the limit; None where none was held out.
     pub fn mean_error_percent(&self) -> Option<f64> {
-        let weighed = self.kinds.iter().filter_map(|kind| Some((kind.requests as f64, kind.mean_error_percent?)));
+        let weighed = self.kinds.iter().filter_map(|kind| Some((kind.logged as f64, kind.mean_error_percent?)));
         let (requests, sum) = weighed.fold((0.0, 0.0), |(all, sum), (requests, mean)| (all + requests, requests.mul_add(mean, sum)));
         (requests > 0.0).then(|| sum / requests)
     }
@@ -52,7 +52,9 @@ pub struct KindBasis {
     pub content: Content,
     /// Distinct requests, each held out of a fit to others: all whose label tells, but with a codec so slow that a million would take minutes.
     pub requests: u64,
-    /// How far from the percentage logged, on average; None where none was held out.
+    /// How many of them logged a percentage, which the errors are measured by.
+    pub logged: u64,
+    /// How far from the percentage logged, on average; None where none was logged.
     pub mean_error_percent: Option<f64>,
     /// At most this far in nine of ten.
     pub p90_error_percent: Option<f64>,

@@ -158,6 +158,7 @@ fn kind_json(kind: &KindBasis) -> Value {
     json!({
         "content": kind.content.name(),
         "requests": kind.requests,
+        "logged": kind.logged,
         "mean_error_percent": kind.mean_error_percent,
         "p90_error_percent": kind.p90_error_percent,
         "worst_error_percent": kind.worst_error_percent,
@@ -367,6 +368,7 @@ fn basis_from(members: &mut Members<'_>) -> Result<Basis, ProfileError> {
             Ok(KindBasis {
                 content: content_from(kind)?,
                 requests: kind.whole("requests")?,
+                logged: kind.whole("logged")?,
                 mean_error_percent: kind.points("mean_error_percent")?,
                 p90_error_percent: kind.points("p90_error_percent")?,
                 worst_error_percent: kind.points("worst_error_percent")?,
@@ -393,6 +395,7 @@ mod tests {
         let kind = KindBasis {
             content: Content::Tags,
             requests: 30,
+            logged: 29,
             mean_error_percent: Some(0.25),
             p90_error_percent: Some(1.0),
             worst_error_percent: None,

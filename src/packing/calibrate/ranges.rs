@@ -70,6 +70,7 @@ pub(super) fn measure(found: Found, rows: &[Row], policies: &Policies, basis: &m
         basis.kinds.push(KindBasis {
             content,
             requests: own.len() as u64,
+            logged: errors.len() as u64,
             mean_error_percent: (!errors.is_empty()).then(|| hundredths(errors.iter().sum::<f64>() / errors.len() as f64)),
             p90_error_percent: errors.get((errors.len() * 9).div_ceil(10).saturating_sub(1)).copied().map(hundredths),
             worst_error_percent: errors.last().copied().map(hundredths),

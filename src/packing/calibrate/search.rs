@@ -117,6 +117,13 @@ struct Choice {
     solution: Solution,
 }
 
+impl Choice {
+    /// What choices are compared by. To take the smaller of two forms can be bent to take always the same one, so it must be better to be chosen.
+    fn rank(&self) -> f64 {
+        self.solution.loss + if self.mode == Mode::Smaller { CLEARLY } else { 0.0 }
+    }
+}
+
 fn mode_of(sizing: &Sizing) -> Mode {
     match (sizing.codec, sizing.compression) {
         (Codec::None, _) => Mode::Plain,
@@ -249,7 +256,7 @@ fn choose(model: &Model, library: &Library<'_>, prior: &Sizing) -> (Choice, bool
             best.push(form);
         }
     }
-    let Some(best) = best.into_iter().min_by(|a, b| a.solution.loss.total_cmp(&b.solution.loss)) else { return (own, false) };
+    let Some(best) = best.into_iter().min_by(|a, b| a.rank().total_cmp(&b.rank())) else { return (own, false) };
     if own.solution.loss <= best.solution.loss + CLEARLY {
         return (own, false);
     }
@@ -272,7 +279,7 @@ fn race(model: &Model, library: &Library<'_>, form: PlainForm) -> Vec<Choice> {
         let found: Vec<Vec<Choice>> =
             sized.par_iter().map(|(codec, mode, sizes)| suit(&thinned, sizes, (form, *codec), *mode, effort)).collect();
         choices = found.concat();
-        choices.sort_by(|a, b| a.solution.loss.total_cmp(&b.solution.loss));
+        choices.sort_by(|a, b| a.rank().total_cmp(&b.rank()));
         choices.truncate(places.max(2));
         runners = choices.iter().map(|choice| (choice.codec, Some(choice.mode))).collect();
     }
@@ -292,7 +299,7 @@ fn better_form(model: &Model, library: &Library<'_>, choices: &[Choice]) -> Choi
                 .map(|form| evaluate(&thinned, library, policies, (form, best.codec), Some(best.mode), Effort::Quick))
                 .collect::<Vec<_>>()
                 .concat();
-            let next = around.into_iter().min_by(|a, b| a.solution.loss.total_cmp(&b.solution.loss))?;
+            let next = around.into_iter().min_by(|a, b| a.rank().total_cmp(&b.rank()))?;
             if next.solution.loss >= best.solution.loss - CLEARLY {
                 return Some(best);
             }
@@ -300,14 +307,12 @@ fn better_form(model: &Model, library: &Library<'_>, choices: &[Choice]) -> Choi
         }
     };
     let walked: Vec<Choice> = choices.iter().take(2).filter_map(walk).collect();
-    walked.into_iter().min_by(|a, b| a.solution.loss.total_cmp(&b.solution.loss)).or_else(|| choices.first().cloned()).unwrap_or_else(
-        || Choice {
-            form: PlainForm { element_bytes: 1, list_bytes: 1, length_bytes: 1 },
-            codec: Codec::None,
-            mode: Mode::Plain,
-            solution: Solution { figures: model.prior.clone(), told: Vec::new(), loss: f64::INFINITY },
-        },
-    )
+    walked.into_iter().min_by(|a, b| a.rank().total_cmp(&b.rank())).or_else(|| choices.first().cloned()).unwrap_or_else(|| Choice {
+        form: PlainForm { element_bytes: 1, list_bytes: 1, length_bytes: 1 },
+        codec: Codec::None,
+        mode: Mode::Plain,
+        solution: Solution { figures: model.prior.clone(), told: Vec::new(), loss: f64::INFINITY },
+    })
 }
 
 /// Forms that differ in one overhead or in two by one byte each; none takes more than three.

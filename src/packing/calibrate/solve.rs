@@ -17,6 +17,8 @@ pub(super) struct Solution {
 
 /// Bounds that one thread takes at a time; fixed, so that sums are the same for any number of threads.
 const CHUNK: usize = 8192;
+/// How much worse figures at their priors may make the loss.
+const TOLD_TOGETHER: f64 = 0.02;
 /// More bounds than this are not looked at one figure after another.
 const POLISHED_BOUNDS: usize = 100_000;
 
@@ -76,8 +78,10 @@ pub(super) fn solve(model: &Model, sizes: &Sizes, mode: Mode, start: &[f64], eff
     }
     // What the bounds do not tell goes back to its prior, and the others find their place without it: first what refines another figure, since of two that
     // the bounds do not tell apart the simpler one is to stay.
+    let mut kept = None;
     for refining in [true, false] {
         let deviation = squares(model, sizes, mode, &mut figures, &free, effort);
+        kept.get_or_insert_with(|| (figures.clone(), free.clone()));
         for (figure, free) in free.iter_mut().enumerate().filter(|&(figure, _)| !refining || model::is_refining(figure)) {
             let told = deviation.get(figure).zip(model.deviation.get(figure)).is_some_and(|(&after, &before)| after < 0.3 * before);
             if *free && !told {
@@ -89,6 +93,12 @@ pub(super) fn solve(model: &Model, sizes: &Sizes, mode: Mode, start: &[f64], eff
         }
     }
     squares(model, sizes, mode, &mut figures, &free, effort);
+    if let Some((all, all_free)) = kept
+        && loss(model, sizes, mode, &all) < loss(model, sizes, mode, &figures) - TOLD_TOGETHER
+    {
+        // None of them is told alone, but together they are: which form of a policy counts may hang on them.
+        (figures, free) = (all, all_free);
+    }
     let mut solution = Solution { loss: 0.0, figures, told: free };
     snap(model, sizes, mode, &mut solution);
     for _ in 0..3 {
