@@ -35,9 +35,9 @@ fn call(number: u64, hidden: u32) -> Call {
         let length = rng.whole(0, longest);
         (0..length).map(|_| *rng.pick(&['a', 'b', 'c', 'd', 'e', '/', '-', '7'])).collect()
     };
-    let tags = if rng.chance(80.0) { rng.whole(1, 5) } else { 0 };
+    let tags = if rng.chance(80.0) { rng.whole(1, 6) } else { 0 };
     let mut request = Request {
-        tags: (0..tags).map(|at| (format!("tag{at}"), format!("SECRET{}", text(&mut rng, 120)))).collect(),
+        tags: (0..tags).map(|at| (format!("tag{at}"), format!("SECRET{}", text(&mut rng, 200)))).collect(),
         ..Request::default()
     };
     match rng.whole(0, 3) {
@@ -419,9 +419,11 @@ fn calibrate_says_what_is_wrong_and_leaves_nothing_half_done() {
     };
     let before = listing();
     // Told before anything is read, hence before what is wrong with the source.
-    for (out, reason) in
-        [("nowhere/p.json", "no such directory: `nowhere`"), ("logs", "`logs` is a directory"), ("logs/", "`logs/` is a directory")]
-    {
+    for (out, reason) in [
+        ("nowhere/p.json", "no such directory: `nowhere`"),
+        ("logs", "`logs` is a directory, a file is wanted"),
+        ("logs/", "`logs/` is a directory, a file is wanted"),
+    ] {
         assert_eq!(bench.ends(2, &["calibrate", "no-source", "--out", out]), format!("packtrail: --out: {reason}\n"));
     }
     assert!(bench.ends(2, &["calibrate", "no-source", "--out", "p.json"]).contains("`no-source`"));
