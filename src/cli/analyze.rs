@@ -22,7 +22,7 @@ use crate::trail::{self, Memory, Reach, S3Options, Store, TrailError, Wanted};
 use crate::trends::Status;
 
 /// Distinct labelled requests to fit to at most: plenty, and a second's work.
-const MOST_REQUESTS: usize = 100_000;
+const MOST_REQUESTS: usize = 20_000;
 
 #[derive(Args)]
 pub(super) struct Options {

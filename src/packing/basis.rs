@@ -11,7 +11,7 @@ pub struct Basis {
     pub requests: u64,
     /// Distinct requests that were looked at; fewer than `requests` where there were too many.
     pub requests_sampled: u64,
-    /// Distinct policies that were compressed to choose the codec and fit its constants.
+    /// Distinct policies in the requests that the figures were fitted to, two in three of all.
     pub policies: u64,
     /// First UTC day with such a call, `YYYY-MM-DD`.
     pub from_day: String,
@@ -51,7 +51,7 @@ impl Basis {
 pub struct KindBasis {
     /// The kind.
     pub content: Content,
-    /// Distinct requests.
+    /// Distinct requests that were packed again after the fit: all but with a codec so slow that a million would take minutes.
     pub requests: u64,
     /// How many of them were held out.
     pub held_out: u64,

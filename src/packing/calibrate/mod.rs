@@ -321,6 +321,8 @@ impl Calibration {
         let (fit_rows, held_out) = split(rows);
         let library = Library::new(&fit_rows, &self.policies);
         let mut sizing = search::fit(&fit_rows, &library, prior, &mut basis);
+        let first = |rows: &[Row]| rows.iter().take(search::most_scored(sizing.codec)).copied().collect::<Vec<Row>>();
+        let (fit_rows, held_out) = (first(&fit_rows), first(&held_out));
         ranges::measure(&mut sizing, &fit_rows, &held_out, &self.policies, &mut basis);
         Sizing { basis: Some(basis), ..sizing }
     }

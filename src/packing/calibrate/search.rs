@@ -6,16 +6,17 @@ use rayon::prelude::*;
 
 use super::super::codec::{Codec, Encoder};
 use super::super::{Basis, Compression, PlainForm, Regime, Rounding, Sizing, TokenBase};
-use super::model::{self, BASES, COMPRESSED_POLICY, COMPRESSED_STATEMENT, FIGURES, LIMIT, Mode, Model, Sizes};
+use super::model::{self, BASES, Bound, COMPRESSED_POLICY, COMPRESSED_STATEMENT, FIGURES, LIMIT, Mode, Model, Sizes};
 use super::solve::{self, Effort, Solution};
 use super::{Policies, Row, spread, token_limit};
 use crate::policy::Policy;
 
 /// The distinct policies of the rows, in an order that says nothing, so that the first so many are a sample.
-pub(super) struct Library {
+pub(super) struct Library<'a> {
     pub index: HashMap<u64, usize>,
-    /// None for a text that is no policy document.
-    policies: Vec<Option<Policy>>,
+    texts: Vec<&'a str>,
+    /// The first ones, which are measured again and again; None for a text that is no policy document.
+    parsed: Vec<Option<Policy>>,
 }
 
 /// With fewer distinct policies the codec is not looked for.
@@ -24,49 +25,87 @@ const LEAST_POLICIES: usize = 12;
 const ROUNDS: [(usize, usize); 3] = [(32, 12), (128, 4), (512, 1)];
 /// How much better, in points of loss, something other than the prior must be.
 const CLEARLY: f64 = 0.01;
+/// How much better another rounding must be: half a percent looks much like a few bytes of overhead.
+const MORE_THAN_CLEARLY: f64 = 0.03;
 
-impl Library {
-    pub(super) fn new(rows: &[Row], texts: &Policies) -> Library {
-        let mut hashes: Vec<u64> = rows.iter().filter_map(|row| row.policy).filter(|hash| texts.contains_key(hash)).collect();
-        hashes.sort_unstable_by_key(|&hash| spread(hash));
-        hashes.dedup();
-        let index = hashes.iter().enumerate().map(|(at, &hash)| (hash, at)).collect();
-        let policies = hashes.par_iter().map(|hash| Policy::parse(texts.get(hash)?).ok()).collect();
-        Library { index, policies }
+impl<'a> Library<'a> {
+    pub(super) fn new(rows: &[Row], texts: &'a Policies) -> Library<'a> {
+        let mut policies: Vec<(u64, &str)> =
+            rows.iter().filter_map(|row| row.policy).filter_map(|hash| Some((hash, texts.get(&hash)?.as_ref()))).collect();
+        policies.sort_unstable_by_key(|&(hash, _)| (spread(hash), hash));
+        policies.dedup_by_key(|policy| policy.0);
+        let index = policies.iter().enumerate().map(|(at, &(hash, _))| (hash, at)).collect();
+        let texts: Vec<&str> = policies.into_iter().map(|policy| policy.1).collect();
+        let raced = ROUNDS.last().map_or(0, |round| round.0);
+        let parsed = texts.iter().take(raced).map(|text| Policy::parse(text).ok()).collect();
+        Library { index, texts, parsed }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.policies.len()
+        self.texts.len()
     }
 
-    /// Sizes of the first `most` policies.
+    /// Sizes of the first `most` policies, of those that are raced.
     fn sizes(&self, form: PlainForm, codec: Codec, most: usize) -> Sizes {
-        let measure = |(encoder, plain): &mut (Encoder, Vec<u8>), policy: &Option<Policy>| {
-            plain.clear();
-            let statements = form.write(policy.as_ref()?, plain);
-            let compressed = if codec == Codec::None { plain.len() } else { encoder.compressed_bytes(plain) };
-            Some((plain.len() as f64, compressed as f64, f64::from(statements)))
-        };
-        let policies = self.policies.get(..most.min(self.policies.len())).unwrap_or_default();
-        // A part for each thread at most: an encoder is dear to make.
-        let part = policies.len().div_ceil(rayon::current_num_threads()).max(16);
-        let parts: Vec<Vec<_>> = policies
-            .par_chunks(part)
-            .map(|chunk| {
-                let mut kept = (Encoder::new(codec), Vec::new());
-                chunk.iter().map(|policy| measure(&mut kept, policy)).collect()
-            })
-            .collect();
-        Sizes { of: parts.concat() }
+        let policies = self.parsed.get(..most.min(self.parsed.len())).unwrap_or_default();
+        Sizes { of: measured(policies, codec, |policy, encoder, plain| measure(policy.as_ref()?, form, codec, encoder, plain)) }
+    }
+
+    /// Sizes of the policies that `bounds` speak of.
+    fn sizes_for(&self, form: PlainForm, codec: Codec, bounds: &[Bound]) -> Sizes {
+        let mut wanted: Vec<usize> = bounds.iter().map(|bound| bound.policy).filter(|&policy| policy < self.len()).collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        let found = measured(&wanted, codec, |&at, encoder, plain| {
+            let policy = Policy::parse(self.texts.get(at)?).ok()?;
+            measure(&policy, form, codec, encoder, plain)
+        });
+        let mut of = vec![None; self.len()];
+        for (at, sizes) in wanted.into_iter().zip(found) {
+            if let Some(slot) = of.get_mut(at) {
+                *slot = sizes;
+            }
+        }
+        Sizes { of }
     }
 }
 
-/// How many policies are compressed for the last fit: all, unless the codec takes so long that a million would take minutes.
-fn most_policies(codec: Codec) -> usize {
+/// Plain form, compressed and statements of one policy.
+type Measured = (f64, f64, f64);
+
+fn measure(policy: &Policy, form: PlainForm, codec: Codec, encoder: &mut Encoder, plain: &mut Vec<u8>) -> Option<Measured> {
+    plain.clear();
+    let statements = form.write(policy, plain);
+    let compressed = if codec == Codec::None { plain.len() } else { encoder.compressed_bytes(plain) };
+    Some((plain.len() as f64, compressed as f64, f64::from(statements)))
+}
+
+fn measured<T: Sync>(
+    policies: &[T],
+    codec: Codec,
+    measure: impl Fn(&T, &mut Encoder, &mut Vec<u8>) -> Option<Measured> + Sync,
+) -> Vec<Option<Measured>> {
+    // A part for each thread at most: an encoder is dear to make.
+    let part = policies.len().div_ceil(rayon::current_num_threads()).max(16);
+    let parts: Vec<Vec<_>> = policies
+        .par_chunks(part)
+        .map(|chunk| {
+            let (mut encoder, mut plain) = (Encoder::new(codec), Vec::new());
+            chunk.iter().map(|policy| measure(policy, &mut encoder, &mut plain)).collect()
+        })
+        .collect();
+    parts.concat()
+}
+
+/// Bounds that the last fit looks at: more would change no figure.
+const FITTED_BOUNDS: usize = 50_000;
+
+/// How many requests are packed to see how good the fit is: all, unless the codec takes so long that a million would take minutes.
+pub(super) fn most_scored(codec: Codec) -> usize {
     match codec {
         Codec::None | Codec::Libdeflate(_) | Codec::Zlib(_) => usize::MAX,
         Codec::Zstd(level) if level < 10 => usize::MAX,
-        Codec::Zstd(_) | Codec::Lzma { .. } => 50_000,
+        Codec::Zstd(_) | Codec::Lzma { .. } => 25_000,
     }
 }
 
@@ -87,21 +126,29 @@ fn mode_of(sizing: &Sizing) -> Mode {
 }
 
 /// The figures that fit `rows` best, ranges aside.
-pub(super) fn fit(rows: &[Row], library: &Library, prior: &Sizing, basis: &mut Basis) -> Sizing {
+pub(super) fn fit(rows: &[Row], library: &Library<'_>, prior: &Sizing, basis: &mut Basis) -> Sizing {
     let read_off = if prior.regime == Regime::SessionToken { token_limit(rows, prior) } else { None };
     let (limit_bytes, rounding) = read_off.unwrap_or((prior.limit_bytes, prior.rounding));
     let prior = &Sizing { limit_bytes, rounding, ..prior.clone() };
     let model = Model::new(rows, &library.index, prior, rounding, limit_bytes);
 
     let (mut choice, codec_told) = choose(&model, library, prior);
-    let most = most_policies(choice.codec).min(library.len());
-    let sizes = library.sizes(choice.form, choice.codec, most);
-    let whole = model.with(|bound| bound.is_measured(&sizes));
+    let sample = |model: &Model| {
+        let most = FITTED_BOUNDS.min(most_scored(choice.codec));
+        let step = model.bounds.len().div_ceil(most).max(1);
+        model.of(model.bounds.iter().step_by(step).copied().collect())
+    };
+    let sampled = sample(&model);
+    let sizes = library.sizes_for(choice.form, choice.codec, &sampled.bounds);
+    let whole = sampled.with(|bound| bound.is_measured(&sizes));
     choice.solution = solve::solve(&whole, &sizes, choice.mode, &choice.solution.figures, Effort::Full);
-    let (rounding, solution) = round(rows, library, prior, &whole, &sizes, &choice);
-    let model = Model::new(rows, &library.index, prior, rounding, limit_bytes).with(|bound| bound.is_measured(&sizes));
+    let again = |rounding: Rounding| {
+        sample(&Model::new(rows, &library.index, prior, rounding, limit_bytes)).with(|bound| bound.is_measured(&sizes))
+    };
+    let (rounding, solution) = round(&again, prior, &whole, &sizes, &choice);
+    let model = again(rounding);
 
-    basis.policies = most as u64;
+    basis.policies = library.len() as u64;
     let told = |figure: usize| solution.told.get(figure) == Some(&true);
     let mut at_prior: Vec<&str> = (0..BASES).filter(|&figure| !told(figure)).filter_map(|figure| FIGURES.get(figure).copied()).collect();
     if prior.regime == Regime::SessionToken {
@@ -151,7 +198,7 @@ fn thin(model: &Model, policies: usize) -> Model {
 }
 
 /// Plain form, codec and whether all policies are compressed, with figures to start from; and whether the policies tell these.
-fn choose(model: &Model, library: &Library, prior: &Sizing) -> (Choice, bool) {
+fn choose(model: &Model, library: &Library<'_>, prior: &Sizing) -> (Choice, bool) {
     let last = ROUNDS.last().map_or(0, |round| round.0).min(library.len());
     let thinned = thin(model, last);
     let own = evaluate(&thinned, library, last, (prior.plain_form, prior.codec), Some(mode_of(prior)), Effort::Full);
@@ -167,7 +214,7 @@ fn choose(model: &Model, library: &Library, prior: &Sizing) -> (Choice, bool) {
     let sizes = library.sizes(own.form, own.codec, last);
     let explains = |choice: &Choice, sizes: &Sizes, model: &Model| {
         let (inside, far) = solve::held(model, sizes, choice.mode, &choice.solution.figures);
-        inside >= 0.97 && far <= 0.25
+        inside >= 0.97 && far <= 0.1
     };
     let compressed = |choice: &Choice, sizes: &Sizes| {
         let figure = |at: usize| choice.solution.figures.get(at).copied().unwrap_or_default();
@@ -197,7 +244,7 @@ fn choose(model: &Model, library: &Library, prior: &Sizing) -> (Choice, bool) {
 }
 
 /// Every candidate codec under one plain form, through the rounds; the last ones with the loss on the most policies, best first.
-fn race(model: &Model, library: &Library, form: PlainForm) -> Vec<Choice> {
+fn race(model: &Model, library: &Library<'_>, form: PlainForm) -> Vec<Choice> {
     let mut runners: Vec<(Codec, Option<Mode>)> = Codec::candidates().into_iter().map(|codec| (codec, None)).collect();
     let mut choices = Vec::new();
     for (policies, places) in ROUNDS {
@@ -220,7 +267,7 @@ fn race(model: &Model, library: &Library, form: PlainForm) -> Vec<Choice> {
 }
 
 /// The best of `choices` under the neighbours of its plain form, step by step while that helps.
-fn better_form(model: &Model, library: &Library, choices: &[Choice]) -> Choice {
+fn better_form(model: &Model, library: &Library<'_>, choices: &[Choice]) -> Choice {
     let policies = ROUNDS.get(1).map_or(0, |round| round.0).min(library.len());
     let thinned = thin(model, policies);
     let walk = |choice: &Choice| {
@@ -250,19 +297,25 @@ fn better_form(model: &Model, library: &Library, choices: &[Choice]) -> Choice {
     )
 }
 
-/// Forms that differ in one overhead by one byte; none takes more than three.
+/// Forms that differ in one overhead or in two by one byte each; none takes more than three.
 fn neighbours(form: PlainForm) -> Vec<PlainForm> {
-    let around = |bytes: u8| [bytes.checked_sub(1), Some(bytes + 1).filter(|&bytes| bytes <= 3)].into_iter().flatten();
-    let mut forms: Vec<PlainForm> = around(form.element_bytes).map(|element_bytes| PlainForm { element_bytes, ..form }).collect();
-    forms.extend(around(form.list_bytes).map(|list_bytes| PlainForm { list_bytes, ..form }));
-    forms.extend(around(form.length_bytes).map(|length_bytes| PlainForm { length_bytes, ..form }));
+    let moved = |bytes: u8, by: i8| bytes.checked_add_signed(by).filter(|&bytes| bytes <= 3);
+    let mut forms = Vec::new();
+    for (element, list, length) in (-1..=1).flat_map(|one| (-1..=1).flat_map(move |two| (-1..=1).map(move |three| (one, two, three)))) {
+        let steps = [element, list, length].iter().filter(|&&by: &&i8| by != 0).count();
+        if let (1 | 2, Some(element_bytes), Some(list_bytes), Some(length_bytes)) =
+            (steps, moved(form.element_bytes, element), moved(form.list_bytes, list), moved(form.length_bytes, length))
+        {
+            forms.push(PlainForm { element_bytes, list_bytes, length_bytes });
+        }
+    }
     forms
 }
 
 /// One form and codec with the figures that suit them best, for each way to decide what is compressed, or for one.
 fn evaluate(
     thinned: &Model,
-    library: &Library,
+    library: &Library<'_>,
     policies: usize,
     (form, codec): (PlainForm, Codec),
     mode: Option<Mode>,
@@ -303,16 +356,14 @@ fn suit(thinned: &Model, sizes: &Sizes, (form, codec): (PlainForm, Codec), mode:
 }
 
 /// The way percentages of packed content are rounded, where another than the prior's explains clearly more; with the figures under it.
-fn round(rows: &[Row], library: &Library, prior: &Sizing, model: &Model, sizes: &Sizes, choice: &Choice) -> (Rounding, Solution) {
+fn round(again: &dyn Fn(Rounding) -> Model, prior: &Sizing, model: &Model, sizes: &Sizes, choice: &Choice) -> (Rounding, Solution) {
     let mut best = (prior.rounding, choice.solution.clone());
     if prior.regime == Regime::SessionToken || !model.bounds.iter().any(|bound| bound.group.is_none()) {
         return best;
     }
-    let others = Rounding::ALL.into_iter().filter(|&rounding| rounding != prior.rounding);
-    for rounding in others {
-        let model = Model::new(rows, &library.index, prior, rounding, prior.limit_bytes).with(|bound| bound.is_measured(sizes));
-        let solution = solve::solve(&model, sizes, choice.mode, &choice.solution.figures, Effort::Full);
-        if solution.loss < best.1.loss - CLEARLY {
+    for rounding in Rounding::ALL.into_iter().filter(|&rounding| rounding != prior.rounding) {
+        let solution = solve::solve(&again(rounding), sizes, choice.mode, &choice.solution.figures, Effort::Full);
+        if solution.loss < best.1.loss - MORE_THAN_CLEARLY {
             best = (rounding, solution);
         }
     }
