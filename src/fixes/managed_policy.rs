@@ -24,6 +24,13 @@ pub(super) fn rule(context: &Context<'_>) -> Option<Proposal> {
         Operation::GetFederationToken => "user's",
         _ => "role's",
     };
+    // One public example tells what an ARN takes; a user's own logs tell better.
+    let told = context
+        .sizing
+        .basis
+        .as_ref()
+        .is_some_and(|basis| basis.is_fitted() && !basis.at_prior.iter().any(|name| name == "policy_arn_bytes"));
+    let source = if told { "what an ARN takes is fitted to these logs" } else { "what an ARN takes is known from one example only" };
     let shown = if context.redact { short_hash(text) } else { policy.to_string() };
     Some(Proposal {
         rule: "use-managed-policy",
@@ -31,7 +38,7 @@ pub(super) fn rule(context: &Context<'_>) -> Option<Proposal> {
         title: format!("create the policy as a managed policy in the {account} account and pass its ARN instead of the inline document"),
         detail: format!(
             "the text must be the same for every session (policy variables such as ${{aws:PrincipalTag/...}} may stand in for what differs); \
-             what an ARN takes is known from one example only; policy: {shown}"
+             {source}; policy: {shown}"
         ),
         request,
         session: *context.session,
