@@ -27,8 +27,13 @@ const CALLS: u64 = 900;
 const ACCOUNTS: [&str; 2] = ["111122223333", "444455556666"];
 const REGIONS: [&str; 2] = ["us-east-1", "eu-west-1"];
 
-/// The call of this number, and the bytes of it that no record shows.
+/// The call of this number, with so many bytes that no record shows.
 fn call(number: u64, hidden: u32) -> Call {
+    call_rounded(number, hidden, |bytes| 100 * bytes / LIMIT)
+}
+
+/// The same, the percentage of packed bytes made a whole number in another way.
+fn call_rounded(number: u64, hidden: u32, whole: fn(u32) -> u32) -> Call {
     let mut rng = Rng::new(number);
     let account = *rng.pick(&ACCOUNTS);
     let text = |rng: &mut Rng, longest: i64| -> String {
@@ -75,7 +80,7 @@ fn call(number: u64, hidden: u32) -> Call {
     let packed = tag_bytes + POLICY_ARN * request.policy_arns.len() as u32 + policy_bytes + hidden;
     let session_name = format!("SECRET{}", text(&mut rng, 30));
     let token_bytes = (TOKEN_BASE + session_name.len() as u32 + packed).div_ceil(3) * 4;
-    let percent = 100 * packed / LIMIT;
+    let percent = whole(packed);
     let (old, time) = (number % CALLS < CALLS / 2, 1_785_000_000 + (number % CALLS) as i64 * 7000);
     let answer = if old && percent > 100 {
         Answer::TooLarge { message: format!("Packed policy consumes {percent}% of allotted space, please use smaller policy.") }
@@ -364,6 +369,38 @@ fn calls_with_hidden_bytes_do_not_move_the_figures_and_are_counted() {
 }
 
 #[test]
+fn residuals_are_those_of_the_rounding_that_was_found() {
+    let bench = Bench::new(&(0..CALLS).map(|number| call_rounded(number, 0, |bytes| (100 * bytes).div_ceil(LIMIT))).collect::<Vec<Call>>());
+    bench.done(&["analyze", "logs", "--out", "report", "--format", "csv", "--quiet"]);
+    let profile = &bench.json("report/summary.json")["profile"];
+    assert_eq!((&profile["packed-policy"]["rounding"], &profile["session-token"]["rounding"]), (&json!("up"), &json!("down")));
+    assert_is_theirs(profile);
+    assert_recomputed(&bench.events("report"));
+}
+
+/// STS's own figures, and tokens that take 25, 50 and 75 % to the byte.
+#[test]
+fn a_token_at_a_whole_percentage_moves_no_limit() {
+    let calls: Vec<Call> = (0..60_i64)
+        .map(|number| {
+            // The token base is 549, the session name 4 bytes, the tag's key and overhead 4.
+            let content = if number % 20 == 19 { [211, 979, 1747][number as usize / 20] } else { number as usize + 1 };
+            let token_bytes = (549 + 4 + 4 + content as u32).div_ceil(3) * 4;
+            let request = Request { tags: vec![("k".to_owned(), "v".repeat(content))], ..Request::default() };
+            Call {
+                time: 1_790_000_000 + number,
+                session_name: "jane".to_owned(),
+                request,
+                answer: Answer::GrantedToken { token_bytes },
+                ..call(1, 0)
+            }
+        })
+        .collect();
+    let profile: Value = serde_json::from_str(&Bench::new(&calls).calibrated(&[])).unwrap();
+    assert_eq!(profile["session-token"]["limit_bytes"], json!(4096));
+}
+
+#[test]
 fn a_profile_holds_nothing_of_what_the_calls_say() {
     let bench = Bench::new(&all_calls());
     let ran = bench.run(&["calibrate", "logs", "--out", "p.json"]);
@@ -441,6 +478,14 @@ fn calibrate_says_what_is_wrong_and_leaves_nothing_half_done() {
     bench.done(&["calibrate", "logs", "--out", "p.json", "--quiet"]);
     Profile::from_json(&bench.read("p.json")).unwrap();
     assert_eq!(listing().len(), before.len() + 1);
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink("p.json", bench.path("link.json")).unwrap();
+        fs::write(bench.path("p.json"), "").unwrap();
+        bench.done(&["calibrate", "logs", "--out", "link.json", "--quiet"]);
+        assert!(bench.path("link.json").is_symlink());
+        assert_eq!(bench.done(&["calibrate", "logs", "--out", "/dev/stdout", "--quiet"]), bench.read("p.json"));
+    }
     // A profile among the logs is none of them.
     bench.done(&["calibrate", "logs", "--out", "logs/p.json", "--quiet"]);
     bench.done(&["calibrate", "logs", "--out", "logs/p.json", "--quiet"]);

@@ -22,7 +22,7 @@ pub(super) struct Options {
     #[command(flatten)]
     pub(super) input: Input,
 
-    /// File for the profile
+    /// File to write the profile to, for --profile of analyze and estimate; one that is there is replaced
     #[arg(long, value_name = "PROFILE.json")]
     out: PathBuf,
 }
