@@ -89,10 +89,11 @@ fn call_rounded(number: u64, hidden: u32, whole: fn(u32) -> u32) -> Call {
     } else {
         Answer::GrantedToken { token_bytes }
     };
+    let region: &str = *rng.pick::<&str>(&REGIONS);
     Call {
         time,
         account,
-        region: *rng.pick(&REGIONS),
+        region,
         operation: Operation::AssumeRole,
         caller: Caller::User { account, name: "deployer" },
         role_arn: Some(format!("arn:aws:iam::{account}:role/{}", *rng.pick(&["etl-day", "etl-night", "web"]))),
@@ -332,7 +333,8 @@ fn what_the_filters_leave_out_is_left_out_of_the_fit() {
     let calls = all_calls();
     let bench = Bench::new(&calls);
     let day = generator::records::timestamp(calls[450].time);
-    let filters: [(&[&str], &dyn Fn(&Call) -> bool); 5] = [
+    type Keeps<'a> = &'a dyn Fn(&Call) -> bool;
+    let filters: [(&[&str], Keeps); 5] = [
         (&["--since", &day], &|call| call.time >= calls[450].time),
         (&["--until", &day], &|call| call.time < calls[450].time),
         (&["--role", "*:role/etl-*"], &|call| call.role_arn.as_ref().unwrap().contains(":role/etl-")),
@@ -374,7 +376,7 @@ fn residuals_are_those_of_the_rounding_that_was_found() {
     bench.done(&["analyze", "logs", "--out", "report", "--format", "csv", "--quiet"]);
     let profile = &bench.json("report/summary.json")["profile"];
     assert_eq!((&profile["packed-policy"]["rounding"], &profile["session-token"]["rounding"]), (&json!("up"), &json!("down")));
-    assert_is_theirs(profile);
+    assert!(profile["packed-policy"]["limit_bytes"].as_u64().unwrap().abs_diff(u64::from(LIMIT)) <= 1);
     assert_recomputed(&bench.events("report"));
 }
 
