@@ -2,7 +2,7 @@
 //!
 //! `cargo bench --no-default-features --features calibrate --bench calibrate [-- REQUESTS [CODEC]]`
 
-#![allow(clippy::unwrap_used, reason = "a bench")]
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a bench")]
 
 use std::time::Instant;
 

@@ -89,8 +89,8 @@ impl Row {
 
     /// What is asked of a fit: at most a point off in the mean, and honest ranges.
     ///
-    /// Ranges are sized on some 200 different held-out requests and tried on as many of each regime, so that a coverage of 90 % scatters
-    /// by 3 % in a regime of a draw, and by less than 1 % over all draws: hence no tighter bounds than these.
+    /// Calls that share a policy are off together, and a trail has some hundred policies, half the calls: a coverage of 90 % scatters by
+    /// about 3 % in a regime of a draw, and by less than 1 % over all draws. Hence 80 % for the one, and 85 to 99 % for the other.
     fn failures(&self) -> Vec<String> {
         let mut failures = Vec::new();
         for ((regime, score), worst) in Regime::ALL.iter().zip(&self.fitted).zip(&self.worst) {
@@ -375,9 +375,10 @@ fn a_figure_that_no_call_shows_keeps_its_prior_and_is_named() {
 }
 
 #[test]
-fn a_regime_without_calls_keeps_its_prior() {
+fn a_regime_without_calls_keeps_its_limit_and_claims_no_basis() {
     let profile = fit(&usual(25, Shape { new_percent: 100.0, ..Shape::default() }));
-    assert_eq!(profile.packed_policy, Profile::builtin().packed_policy);
+    let (old, prior) = (&profile.packed_policy, Profile::builtin().packed_policy);
+    assert_eq!((old.limit_bytes, old.rounding, &old.ranges, &old.basis), (prior.limit_bytes, prior.rounding, &prior.ranges, &None));
     assert!(profile.session_token.basis.is_some());
 }
 

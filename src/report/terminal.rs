@@ -95,21 +95,17 @@ pub fn print(
     out.write_all(text.as_bytes())
 }
 
-/// Which figures sizes are recomputed by, and how good they are.
+/// Which figures sizes are recomputed by, and how far they are off on requests held out of the fit.
 fn figures_told(profile: &Profile) -> String {
-    let fitted: Vec<String> = Regime::ALL
+    let fitted: Vec<String> = [(Regime::PackedPolicy, "old"), (Regime::SessionToken, "new")]
         .into_iter()
-        .filter_map(|regime| {
+        .filter_map(|(regime, name)| {
             let basis = profile.sizing(regime).basis.as_ref().filter(|basis| basis.is_fitted())?;
-            let off = basis.mean_error_percent().map(|points| format!(", {points:.2} points off on average")).unwrap_or_default();
-            Some(format!("{} requests of the {regime} regime{off}", grouped(basis.requests_sampled)))
+            let off = basis.mean_error_percent().map(|points| format!(" ({points:.2} points off on average)")).unwrap_or_default();
+            Some(format!("{} requests of the {name} regime{off}", grouped(basis.requests_sampled)))
         })
         .collect();
-    if fitted.is_empty() {
-        "sizes recomputed by the built-in figures".to_owned()
-    } else {
-        format!("sizes recomputed by figures fitted to {}", fitted.join("; "))
-    }
+    if fitted.is_empty() { "sizes by the built-in figures".to_owned() } else { format!("sizes by figures fitted to {}", fitted.join(", ")) }
 }
 
 fn head(text: &mut String, run: &Run, scan: &Scan, findings: &[Finding], style: Style) {
