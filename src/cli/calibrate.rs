@@ -147,16 +147,15 @@ fn fitted(text: &mut String, sizing: &Sizing, basis: &Basis) {
         sizing.compressed_statement_bytes,
         sizing.compressed_policy_bytes
     );
-    let _ = writeln!(text, "  on requests held out of the fit, points of the limit:");
+    let _ = writeln!(text, "  off on requests held out of the fit in turn, points of the limit:");
     let points = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.2}"));
-    let _ = writeln!(text, "    {:<18} {:>8} {:>8} {:>6} {:>6} {:>6}", "content", "requests", "held out", "mean", "p90", "worst");
+    let _ = writeln!(text, "    {:<18} {:>8} {:>6} {:>6} {:>6}", "content", "requests", "mean", "p90", "worst");
     for kind in &basis.kinds {
         let _ = writeln!(
             text,
-            "    {:<18} {:>8} {:>8} {:>6} {:>6} {:>6}",
+            "    {:<18} {:>8} {:>6} {:>6} {:>6}",
             kind.content.name(),
             kind.requests,
-            kind.held_out,
             points(kind.mean_error_percent),
             points(kind.p90_error_percent),
             points(kind.worst_error_percent)

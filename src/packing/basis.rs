@@ -11,7 +11,7 @@ pub struct Basis {
     pub requests: u64,
     /// Distinct requests that were looked at; fewer than `requests` where there were too many.
     pub requests_sampled: u64,
-    /// Distinct policies in the requests that the figures were fitted to, two in three of all.
+    /// Distinct policies among them.
     pub policies: u64,
     /// First UTC day with such a call, `YYYY-MM-DD`.
     pub from_day: String,
@@ -39,22 +39,19 @@ impl Basis {
 
     /// How far from the percentage logged on requests held out of the fit, on average over all kinds, points of the limit; None where none was held out.
     pub fn mean_error_percent(&self) -> Option<f64> {
-        let weighed = self.kinds.iter().filter_map(|kind| Some((kind.held_out as f64, kind.mean_error_percent?)));
-        let (requests, sum) =
-            weighed.fold((0.0, 0.0), |(requests, sum), (held_out, mean)| (requests + held_out, held_out.mul_add(mean, sum)));
+        let weighed = self.kinds.iter().filter_map(|kind| Some((kind.requests as f64, kind.mean_error_percent?)));
+        let (requests, sum) = weighed.fold((0.0, 0.0), |(all, sum), (requests, mean)| (all + requests, requests.mul_add(mean, sum)));
         (requests > 0.0).then(|| sum / requests)
     }
 }
 
-/// What a fit rests on for one kind of content. Errors are those of requests held out of the fit, in points of the limit.
+/// What a fit rests on for one kind of content. Errors are in points of the limit.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct KindBasis {
     /// The kind.
     pub content: Content,
-    /// Distinct requests that were packed again after the fit: all but with a codec so slow that a million would take minutes.
+    /// Distinct requests, each held out of a fit to others: all whose label tells, but with a codec so slow that a million would take minutes.
     pub requests: u64,
-    /// How many of them were held out.
-    pub held_out: u64,
     /// How far from the percentage logged, on average; None where none was held out.
     pub mean_error_percent: Option<f64>,
     /// At most this far in nine of ten.

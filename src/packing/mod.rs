@@ -72,6 +72,11 @@ impl Operation {
         Operation::GetSessionToken,
     ];
 
+    /// Whether the session has a name: GetSessionToken and AssumeRoot take none.
+    pub fn names_its_session(self) -> bool {
+        !matches!(self, Operation::GetSessionToken | Operation::AssumeRoot)
+    }
+
     /// The name as CloudTrail's `eventName` and the STS API spell it.
     pub fn name(self) -> &'static str {
         match self {

@@ -191,7 +191,13 @@ fn builtin_token_bases() -> Vec<TokenBase> {
             "six records of 2023 (545) and two of 2026 (553) whose caller is not told",
         ),
         base(Some(Operation::AssumeRole), None, None, (505, 549, 620), "as for an IAM user: no record with a whole token is known"),
-        base(Some(Operation::AssumeRoot), None, None, (400, 549, 900), "as for AssumeRole: no record is known"),
+        base(
+            Some(Operation::AssumeRoot),
+            None,
+            None,
+            (400, 569, 960),
+            "as for AssumeRole with a session name of 20 bytes: no record is known",
+        ),
         base(None, None, None, (500, 560, 800), "as for AssumeRole: no record with a whole token is known"),
     ]
 }

@@ -158,7 +158,6 @@ fn kind_json(kind: &KindBasis) -> Value {
     json!({
         "content": kind.content.name(),
         "requests": kind.requests,
-        "held_out": kind.held_out,
         "mean_error_percent": kind.mean_error_percent,
         "p90_error_percent": kind.p90_error_percent,
         "worst_error_percent": kind.worst_error_percent,
@@ -368,7 +367,6 @@ fn basis_from(members: &mut Members<'_>) -> Result<Basis, ProfileError> {
             Ok(KindBasis {
                 content: content_from(kind)?,
                 requests: kind.whole("requests")?,
-                held_out: kind.whole("held_out")?,
                 mean_error_percent: kind.points("mean_error_percent")?,
                 p90_error_percent: kind.points("p90_error_percent")?,
                 worst_error_percent: kind.points("worst_error_percent")?,
@@ -395,7 +393,6 @@ mod tests {
         let kind = KindBasis {
             content: Content::Tags,
             requests: 30,
-            held_out: 9,
             mean_error_percent: Some(0.25),
             p90_error_percent: Some(1.0),
             worst_error_percent: None,

@@ -4,7 +4,7 @@
 //! content and of source identity; the rest hangs on who calls what, and is a figure of the profile. Shown by the lengths of the tokens
 //! in public records.
 
-use super::{Estimate, Operation, Parts, Session, Sizing, limits, range};
+use super::{Estimate, Parts, Session, Sizing, limits, range};
 
 /// Size of the session token's text, in bytes (a multiple of 4), with its range.
 pub(super) fn token_bytes(parts: &Parts, session: &Session, sizing: &Sizing) -> Estimate {
@@ -35,9 +35,9 @@ pub(super) fn base_bytes(session: &Session, sizing: &Sizing) -> Estimate {
     }
 }
 
-/// Bytes of the session name in the token, with its range. GetSessionToken has none.
+/// Bytes of the session name in the token, with its range.
 pub(super) fn session_name_bytes(session: &Session, sizing: &Sizing) -> Estimate {
-    if session.operation == Operation::GetSessionToken {
+    if !session.operation.names_its_session() {
         return Estimate { value: 0.0, low: 0.0, high: 0.0 };
     }
     let bytes = |bytes: u32| f64::from(sizing.session_name_factor) * f64::from(bytes);
@@ -60,7 +60,7 @@ pub(super) fn source_identity_bytes(session: &Session, sizing: &Sizing) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{CallerKind, Profile, percent};
+    use super::super::{CallerKind, Operation, Profile, percent};
     use super::*;
 
     fn session(operation: Operation, caller_kind: CallerKind, session_name_bytes: u16) -> Session {

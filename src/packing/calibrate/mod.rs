@@ -26,11 +26,13 @@ mod search;
 mod solve;
 mod stab;
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::hash::{BuildHasherDefault, Hasher};
 
 use super::limits::REGIME_LIMITS;
-use super::{Basis, Operation, Parts, Profile, Regime, Request, Rounding, Session, Sizing};
+use super::{Basis, Parts, Profile, Regime, Request, Rounding, Session, Sizing};
 use search::Library;
 
 /// What STS logged of one call.
@@ -72,14 +74,61 @@ struct Row {
     calls: u64,
     first: i64,
     last: i64,
-    /// Of several calls the one with the smallest hash stands for all, so that neither their order nor their sizes choose it.
-    label: u64,
+    /// The first call's, until more come.
+    hash: u64,
+    /// What STS logged; of several calls what most of them were told.
     percent: Option<f64>,
     token_bytes: Option<u32>,
     refused: bool,
 }
 
+/// What STS logged of one call, with a hash that makes a sample of calls fair.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Label {
+    hash: u64,
+    percent: Option<f64>,
+    token_bytes: Option<u32>,
+    refused: bool,
+}
+
+impl Label {
+    fn new(seen: &Seen) -> Label {
+        let Seen { percent, token_bytes, refused, .. } = *seen;
+        let hash = [seen.time as u64, percent.map_or(u64::MAX, f64::to_bits), token_bytes.map_or(u64::MAX, u64::from)]
+            .into_iter()
+            .fold(u64::from(refused), mix);
+        Label { hash, percent, token_bytes, refused }
+    }
+
+    /// By what STS logged, then by hash.
+    fn order(&self, other: &Label) -> Ordering {
+        let value = |label: &Label| (label.percent.map(f64::to_bits), label.token_bytes, label.refused, label.hash);
+        value(self).cmp(&value(other))
+    }
+
+    fn is_alike(&self, other: &Label) -> bool {
+        (self.percent, self.token_bytes, self.refused) == (other.percent, other.token_bytes, other.refused)
+    }
+}
+
+/// Calls of one request that have a say in what stands for all of them: those with the smallest hashes.
+const LABELS: usize = 9;
+
+/// What most of `labels` say; of equals the smallest.
+fn most_frequent(labels: &[Label]) -> Option<Label> {
+    let mut labels = labels.to_vec();
+    labels.sort_unstable_by(Label::order);
+    let runs: Vec<&[Label]> = labels.chunk_by(Label::is_alike).collect();
+    // The last of the largest is the first in the other direction.
+    runs.into_iter().rev().max_by_key(|run| run.len()).and_then(|run| run.first().copied())
+}
+
 impl Row {
+    fn label(&self) -> Label {
+        let Row { hash, percent, token_bytes, refused, .. } = *self;
+        Label { hash, percent, token_bytes, refused }
+    }
+
     /// True where the percentage of a refusal may speak of the tags alone or of the policy alone.
     fn is_ambiguous(&self) -> bool {
         self.refused && self.tags + self.inherited_tags > 0 && (self.policy.is_some() || self.policy_arns > 0)
@@ -93,7 +142,7 @@ impl Row {
 
     /// True where the length of the session name is needed and not known.
     fn is_without_name(&self) -> bool {
-        self.session.session_name_bytes.is_none() && self.session.operation != Operation::GetSessionToken
+        self.session.session_name_bytes.is_none() && self.session.operation.names_its_session()
     }
 }
 
@@ -135,6 +184,7 @@ pub struct Content {
 pub struct Calibration {
     most: usize,
     rows: HashMap<u64, Row, BuildHasherDefault<Spread>>,
+    labels: HashMap<u64, Vec<Label>, BuildHasherDefault<Spread>>,
     /// Distinct policies by hash.
     policies: Policies,
     policy_bytes: usize,
@@ -161,6 +211,7 @@ impl Calibration {
         Calibration {
             most,
             rows: HashMap::default(),
+            labels: HashMap::default(),
             policies: HashMap::default(),
             policy_bytes: 0,
             row_level: 0,
@@ -232,9 +283,7 @@ impl Calibration {
         if !is_sampled(key, self.row_level) {
             return;
         }
-        let label = [seen.time as u64, seen.percent.map_or(u64::MAX, f64::to_bits), seen.token_bytes.map_or(u64::MAX, u64::from)]
-            .into_iter()
-            .fold(u64::from(seen.refused), mix);
+        let label = Label::new(seen);
         let row = Row {
             key,
             regime,
@@ -249,18 +298,27 @@ impl Calibration {
             calls: 1,
             first: seen.time,
             last: seen.time,
-            label,
+            hash: label.hash,
             percent: seen.percent,
             token_bytes: seen.token_bytes,
             refused: seen.refused,
         };
-        let kept = self.rows.entry(key).or_insert(Row { calls: 0, ..row });
-        kept.calls += 1;
-        kept.first = kept.first.min(row.first);
-        kept.last = kept.last.max(row.last);
-        if (row.label, row.percent.map(f64::to_bits), row.token_bytes) < (kept.label, kept.percent.map(f64::to_bits), kept.token_bytes) {
-            let Row { calls, first, last, .. } = *kept;
-            *kept = Row { calls, first, last, ..row };
+        match self.rows.entry(key) {
+            Entry::Vacant(place) => {
+                place.insert(row);
+            }
+            Entry::Occupied(mut kept) => {
+                let kept = kept.get_mut();
+                kept.calls += 1;
+                kept.first = kept.first.min(row.first);
+                kept.last = kept.last.max(row.last);
+                let labels = self.labels.entry(key).or_insert_with(|| vec![kept.label()]);
+                let at = labels.partition_point(|one| one.hash < label.hash);
+                if at < LABELS {
+                    labels.insert(at, label);
+                    labels.truncate(LABELS);
+                }
+            }
         }
         self.cut_rows();
     }
@@ -271,6 +329,7 @@ impl Calibration {
             self.row_level += 1;
             let level = self.row_level;
             self.rows.retain(|&key, _| is_sampled(key, level));
+            self.labels.retain(|&key, _| is_sampled(key, level));
         }
     }
 
@@ -288,10 +347,15 @@ impl Calibration {
         self.rows.values().filter(|row| row.regime == regime).count()
     }
 
-    /// Fits the figures of `prior` to the calls taken. What no call tells apart stays as it is there; a regime with fewer than [`LEAST_REQUESTS`] distinct
-    /// labelled requests stays as a whole. The fit is told in the basis of each sizing.
+    /// Fits the figures of `prior` to the calls taken. What no call tells apart stays as it is there. A regime with fewer than [`LEAST_REQUESTS`] distinct
+    /// labelled requests is not fitted: it takes the figures of packed content and token from the other one, if that was, and keeps its own limit, since
+    /// the same parts make up both. The fit is told in the basis of each sizing.
     pub fn fit(&self, prior: &Profile) -> Profile {
-        let mut rows: Vec<Row> = self.rows.values().copied().collect();
+        let labelled = |row: &Row| match self.labels.get(&row.key).and_then(|labels| most_frequent(labels)) {
+            Some(Label { percent, token_bytes, refused, .. }) => Row { percent, token_bytes, refused, ..*row },
+            None => *row,
+        };
+        let mut rows: Vec<Row> = self.rows.values().map(labelled).collect();
         rows.sort_unstable_by_key(|row| row.key);
         let of = |regime: Regime| -> Vec<Row> { rows.iter().filter(|row| row.regime == regime).copied().collect() };
         let (old, new) = (of(Regime::PackedPolicy), of(Regime::SessionToken));
@@ -318,12 +382,9 @@ impl Calibration {
             basis.at_prior = model::FIGURES.iter().map(|&name| name.to_owned()).collect();
             return Sizing { basis: (basis.calls > 0).then_some(basis), ..prior.clone() };
         }
-        let (fit_rows, held_out) = split(rows);
-        let library = Library::new(&fit_rows, &self.policies);
-        let mut sizing = search::fit(&fit_rows, &library, prior, &mut basis);
-        let first = |rows: &[Row]| rows.iter().take(search::most_scored(sizing.codec)).copied().collect::<Vec<Row>>();
-        let (fit_rows, held_out) = (first(&fit_rows), first(&held_out));
-        ranges::measure(&mut sizing, &fit_rows, &held_out, &self.policies, &mut basis);
+        let library = Library::new(rows, &self.policies);
+        let found = search::fit(rows, &folds(rows), &library, prior, &mut basis);
+        let sizing = ranges::measure(found, rows, &self.policies, &mut basis);
         Sizing { basis: Some(basis), ..sizing }
     }
 
@@ -356,17 +417,20 @@ fn start_from(one: &Sizing, other: &Sizing) -> Sizing {
     }
 }
 
-/// Which rows the fit sees, and which are held out of it: one in three. Rows that share a policy stay together, so that a policy held out was not seen, as
-/// long as there are enough policies.
-fn split(rows: &[Row]) -> (Vec<Row>, Vec<Row>) {
+/// Parts of the rows, each of which is held out of a fit to the others.
+const FOLDS: u8 = 3;
+
+/// The part of each row. Rows that share a policy stay together, so that a policy held out was not seen, as long as there are enough policies.
+fn folds(rows: &[Row]) -> Vec<u8> {
     let mut policies: Vec<u64> = rows.iter().filter_map(|row| row.policy).collect();
     policies.sort_unstable();
     policies.dedup();
     let by_policy = policies.len() >= 30;
-    rows.iter().copied().partition(|row| {
+    let fold = |row: &Row| {
         let unit = row.policy.filter(|_| by_policy).unwrap_or(row.key);
-        !spread(unit ^ 0x5851_f42d_4c95_7f2d).is_multiple_of(3)
-    })
+        (spread(unit ^ 0x5851_f42d_4c95_7f2d) % u64::from(FOLDS)) as u8
+    };
+    rows.iter().map(fold).collect()
 }
 
 /// The limit and rounding of the session-token regime, which tokens and percentages of the same calls tell without any model: the limit that most of them
@@ -530,7 +594,7 @@ mod tests {
             let mut calibration = Calibration::new();
             let seen =
                 Seen { regime: Regime::SessionToken, percent: Some(percent.into()), token_bytes: Some(bytes), refused: false, time: 0 };
-            let session = Session::new(Operation::GetSessionToken, super::super::CallerKind::IamUser);
+            let session = Session::new(super::super::Operation::GetSessionToken, super::super::CallerKind::IamUser);
             calibration.add(&Request::default(), &session, &seen);
             calibration.rows.into_values().next().unwrap()
         };

@@ -98,6 +98,8 @@ pub(super) struct Bound {
     middle: f64,
     /// Half the width of the window, likewise.
     half: f64,
+    /// The part of the rows it belongs to.
+    pub fold: u8,
 }
 
 /// Sizes of policies under one plain form and codec.
@@ -145,12 +147,19 @@ pub(super) type Terms = [(usize, f64); 11];
 
 impl Model {
     /// The bounds of `rows`; `policies` gives the index of a policy's hash, and rows with another policy are left out.
-    pub(super) fn new(rows: &[Row], policies: &HashMap<u64, usize>, prior: &Sizing, rounding: Rounding, token_limit: u32) -> Model {
+    pub(super) fn new(
+        rows: &[Row],
+        folds: &[u8],
+        policies: &HashMap<u64, usize>,
+        prior: &Sizing,
+        rounding: Rounding,
+        token_limit: u32,
+    ) -> Model {
         let mut groups: Vec<Group> = rows.iter().map(group).collect();
         groups.sort_unstable();
         groups.dedup();
         let mut bounds = Vec::new();
-        for row in rows.iter().filter(|row| !row.is_ambiguous()) {
+        for (row, &fold) in rows.iter().zip(folds).filter(|(row, _)| !row.is_ambiguous()) {
             let policy = match row.policy {
                 None => usize::MAX,
                 Some(hash) => match policies.get(&hash) {
@@ -165,15 +174,12 @@ impl Model {
                 arns: row.policy_arns.into(),
                 arn_chars: row.policy_arn_chars.into(),
                 policy,
-                name: if row.session.operation == Operation::GetSessionToken {
-                    0.0
-                } else {
-                    row.session.session_name_bytes.map_or(0.0, f64::from)
-                },
+                name: row.session.session_name_bytes.filter(|_| row.session.operation.names_its_session()).map_or(0.0, f64::from),
                 identity: row.session.source_identity_bytes.map(f64::from),
                 group: None,
                 middle: 0.0,
                 half: 0.0,
+                fold,
             };
             let token = Bound { group: groups.binary_search(&group(row)).ok(), ..bound };
             let may_tell_token = !row.is_padded() && !row.is_without_name();

@@ -3,11 +3,15 @@
 //! The ranges are those of split conformal prediction: the requests held out are as likely to be far off as those to come, whatever the engine's errors are
 //! made of, so the range that holds the right share of the former holds it of the latter.
 
+use std::collections::HashSet;
+
 use rayon::prelude::*;
 
 use super::super::range::{Content, Range};
 use super::super::{Basis, KindBasis, Parts, Regime, Sizing, percent, token};
-use super::{Policies, Row, least, parts_of};
+use super::model::{Group, group};
+use super::search::{Found, most_scored};
+use super::{FOLDS, Policies, Row, folds, least, parts_of};
 
 /// The share of requests that a range is to hold.
 const SHARE: f64 = 0.9;
@@ -15,12 +19,13 @@ const SHARE: f64 = 0.9;
 const LEAST_HELD_OUT: usize = 9;
 /// From so many on, the range may lie more to one side.
 const MANY_HELD_OUT: usize = 100;
-/// Sizes further off than this are outliers: no codec and no overhead that was overlooked makes so much.
-const OUTLIER_POINTS: f64 = 5.0;
+/// Sizes this much further off than the range of their kind are outliers: bytes.
+const OUTLIER_BYTES: f64 = 12.0;
 
 /// What one row shows.
 struct Score {
     content: Content,
+    policy: Option<u64>,
     /// How far the true size is above the recomputed one, bytes; negative for below, 0 where the label allows both.
     off_bytes: f64,
     policy_bytes: f64,
@@ -37,50 +42,64 @@ fn scale(content: Content) -> (f64, f64) {
     }
 }
 
-/// Measures `sizing` on the rows held out, and fills its ranges and what the basis says of kinds and outliers.
-pub(super) fn measure(sizing: &mut Sizing, fit_rows: &[Row], held_out: &[Row], policies: &Policies, basis: &mut Basis) {
+/// Measures a fit by the rows held out in turn: the sizing with its ranges; what the basis says of kinds and outliers.
+pub(super) fn measure(found: Found, rows: &[Row], policies: &Policies, basis: &mut Basis) -> Sizing {
+    let Found { mut sizing, without } = found;
+    let step = rows.len().div_ceil(most_scored(sizing.codec)).max(1);
+    let folds = folds(rows);
+    let looked_at: Vec<(&Row, u8)> = rows.iter().zip(folds).step_by(step).collect();
+    let mut scores = Vec::with_capacity(looked_at.len());
+    for (fold, (sizing, groups)) in (0..FOLDS).zip(&without) {
+        let held_out: Vec<&Row> = looked_at.iter().filter(|&&(_, one)| one == fold).map(|&(row, _)| row).collect();
+        scores.extend(scores_of(sizing, groups, &held_out, policies));
+    }
     sizing.ranges.clear();
-    let fitted = scores(sizing, fit_rows, policies);
-    let unseen = scores(sizing, held_out, policies);
     for content in Content::ALL {
-        let own: Vec<&Score> = unseen.iter().filter(|score| score.content == content).collect();
-        let requests = own.len() + fitted.iter().filter(|score| score.content == content).count();
-        if requests == 0 {
+        let own: Vec<&Score> = scores.iter().filter(|score| score.content == content).collect();
+        if own.is_empty() {
             continue;
         }
-        sizing.ranges.extend(range(content, &own));
+        let range = range(content, &one_of_each(&own));
+        let (low, high) = range.as_ref().map_or((0.0, 0.0), |range| (f64::from(range.low_bytes), f64::from(range.high_bytes)));
+        basis.outliers_above += own.iter().filter(|score| score.off_bytes > OUTLIER_BYTES + high).count() as u64;
+        basis.outliers_below += own.iter().filter(|score| score.off_bytes < -OUTLIER_BYTES - low).count() as u64;
+        sizing.ranges.extend(range);
         let mut errors: Vec<f64> = own.iter().filter_map(|score| score.error_percent).map(f64::abs).collect();
         errors.sort_unstable_by(f64::total_cmp);
         let hundredths = |value: f64| (value * 100.0).round() / 100.0;
         basis.kinds.push(KindBasis {
             content,
-            requests: requests as u64,
-            held_out: own.len() as u64,
+            requests: own.len() as u64,
             mean_error_percent: (!errors.is_empty()).then(|| hundredths(errors.iter().sum::<f64>() / errors.len() as f64)),
             p90_error_percent: errors.get((errors.len() * 9).div_ceil(10).saturating_sub(1)).copied().map(hundredths),
             worst_error_percent: errors.last().copied().map(hundredths),
         });
     }
-    let limit = f64::from(sizing.limit_bytes);
-    let outlier = |score: &&Score| score.off_bytes.abs() > (OUTLIER_POINTS / 100.0 * limit).max(12.0);
-    let outliers = || fitted.iter().chain(&unseen).filter(outlier);
-    basis.outliers_above = outliers().filter(|score| score.off_bytes > 0.0).count() as u64;
-    basis.outliers_below = outliers().filter(|score| score.off_bytes < 0.0).count() as u64;
+    sizing
 }
 
-fn scores(sizing: &Sizing, rows: &[Row], policies: &Policies) -> Vec<Score> {
+/// One of the scores for each policy, since requests of one policy are off by the same; all where there are too few policies for a range.
+fn one_of_each<'a>(scores: &[&'a Score]) -> Vec<&'a Score> {
+    let mut seen = HashSet::new();
+    let ones: Vec<&Score> = scores.iter().copied().filter(|score| score.policy.is_none_or(|policy| seen.insert(policy))).collect();
+    if ones.len() < LEAST_HELD_OUT { scores.to_vec() } else { ones }
+}
+
+fn scores_of(sizing: &Sizing, groups: &[Group], rows: &[&Row], policies: &Policies) -> Vec<Score> {
     rows.par_iter()
         .filter(|row| !row.is_ambiguous())
         .filter_map(|row| {
             let text = row.policy.and_then(|hash| policies.get(&hash)).map(AsRef::as_ref);
-            score(sizing, row, &parts_of(row, text, sizing)?)
+            let parts = parts_of(row, text, sizing)?;
+            // A base that only the rows held out tell is known to the fit to all, not to this one.
+            score(sizing, row, &parts, groups.binary_search(&group(row)).is_ok())
         })
         .collect()
 }
 
-fn score(sizing: &Sizing, row: &Row, parts: &Parts) -> Option<Score> {
+fn score(sizing: &Sizing, row: &Row, parts: &Parts, is_base_known: bool) -> Option<Score> {
     let packed = f64::from(parts.packed_bytes());
-    let may_tell_token = !row.is_padded() && !row.is_without_name();
+    let may_tell_token = is_base_known && !row.is_padded() && !row.is_without_name();
     let off_bytes = match (sizing.regime, row.percent, row.token_bytes) {
         (Regime::PackedPolicy, Some(logged), _) => {
             let one_percent = f64::from(sizing.limit_bytes) / 100.0;
@@ -94,7 +113,13 @@ fn score(sizing: &Sizing, row: &Row, parts: &Parts) -> Option<Score> {
         .percent
         .filter(|_| sizing.regime == Regime::PackedPolicy || may_tell_token)
         .map(|logged| logged - sizing.rounding.whole(percent(parts, &row.session, sizing).value));
-    Some(Score { content: Content::of(parts, &row.session), off_bytes, policy_bytes: f64::from(parts.policy_bytes), error_percent })
+    Some(Score {
+        content: Content::of(parts, &row.session),
+        policy: row.policy,
+        off_bytes,
+        policy_bytes: f64::from(parts.policy_bytes),
+        error_percent,
+    })
 }
 
 /// How far the packed content is off by the token's length, beyond what the range of the token's base allows.
@@ -168,7 +193,7 @@ mod tests {
     use super::*;
 
     fn scores(off: impl Iterator<Item = f64>) -> Vec<Score> {
-        off.map(|off_bytes| Score { content: Content::Tags, off_bytes, policy_bytes: 0.0, error_percent: None }).collect()
+        off.map(|off_bytes| Score { content: Content::Tags, policy: None, off_bytes, policy_bytes: 0.0, error_percent: None }).collect()
     }
 
     fn range_of(scores: &[Score]) -> Option<(f32, f32)> {

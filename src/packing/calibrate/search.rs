@@ -6,9 +6,9 @@ use rayon::prelude::*;
 
 use super::super::codec::{Codec, Encoder};
 use super::super::{Basis, Compression, PlainForm, Regime, Rounding, Sizing, TokenBase};
-use super::model::{self, BASES, Bound, COMPRESSED_POLICY, COMPRESSED_STATEMENT, FIGURES, LIMIT, Mode, Model, Sizes};
+use super::model::{self, BASES, Bound, COMPRESSED_POLICY, COMPRESSED_STATEMENT, FIGURES, Group, LIMIT, Mode, Model, Sizes};
 use super::solve::{self, Effort, Solution};
-use super::{Policies, Row, spread, token_limit};
+use super::{FOLDS, Policies, Row, spread, token_limit};
 use crate::policy::Policy;
 
 /// The distinct policies of the rows, in an order that says nothing, so that the first so many are a sample.
@@ -125,58 +125,71 @@ fn mode_of(sizing: &Sizing) -> Mode {
     }
 }
 
+/// A fit, and the same fit without each part of the rows in turn.
+pub(super) struct Found {
+    pub sizing: Sizing,
+    /// In the order of the folds; with the groups whose base of the token its rows tell.
+    pub without: Vec<(Sizing, Vec<Group>)>,
+}
+
 /// The figures that fit `rows` best, ranges aside.
-pub(super) fn fit(rows: &[Row], library: &Library<'_>, prior: &Sizing, basis: &mut Basis) -> Sizing {
+pub(super) fn fit(rows: &[Row], folds: &[u8], library: &Library<'_>, prior: &Sizing, basis: &mut Basis) -> Found {
     let read_off = if prior.regime == Regime::SessionToken { token_limit(rows, prior) } else { None };
     let (limit_bytes, rounding) = read_off.unwrap_or((prior.limit_bytes, prior.rounding));
     let prior = &Sizing { limit_bytes, rounding, ..prior.clone() };
-    let model = Model::new(rows, &library.index, prior, rounding, limit_bytes);
+    let model = |rounding: Rounding| Model::new(rows, folds, &library.index, prior, rounding, limit_bytes);
 
-    let (mut choice, codec_told) = choose(&model, library, prior);
+    let (choice, codec_told) = choose(&model(rounding), library, prior);
     let sample = |model: &Model| {
         let most = FITTED_BOUNDS.min(most_scored(choice.codec));
         let step = model.bounds.len().div_ceil(most).max(1);
         model.of(model.bounds.iter().step_by(step).copied().collect())
     };
-    let sampled = sample(&model);
+    let sampled = sample(&model(rounding));
     let sizes = library.sizes_for(choice.form, choice.codec, &sampled.bounds);
-    let whole = sampled.with(|bound| bound.is_measured(&sizes));
-    choice.solution = solve::solve(&whole, &sizes, choice.mode, &choice.solution.figures, Effort::Full);
-    let again = |rounding: Rounding| {
-        sample(&Model::new(rows, &library.index, prior, rounding, limit_bytes)).with(|bound| bound.is_measured(&sizes))
-    };
-    let (rounding, solution) = round(&again, prior, &whole, &sizes, &choice);
-    let model = again(rounding);
+    let under = |rounding: Rounding| sample(&model(rounding)).with(|bound| bound.is_measured(&sizes));
+    let (rounding, solution) = round(&under, prior, &sizes, &choice);
+    let model = under(rounding);
 
     basis.policies = library.len() as u64;
-    let told = |figure: usize| solution.told.get(figure) == Some(&true);
-    let mut at_prior: Vec<&str> = (0..BASES).filter(|&figure| !told(figure)).filter_map(|figure| FIGURES.get(figure).copied()).collect();
-    if prior.regime == Regime::SessionToken {
-        at_prior.retain(|name| *name != "limit_bytes");
-        if read_off.is_none() {
-            at_prior.extend(["limit_bytes", "rounding"]);
-        }
-    } else if !told(LIMIT) {
-        at_prior.push("rounding");
-    }
-    if model.groups.is_empty() || !model.bounds.iter().any(|bound| bound.group.is_some()) {
-        at_prior.push("token_bases");
-    }
-    if !codec_told {
-        at_prior.extend(["plain_form", "codec", "compression"]);
-    }
-    basis.at_prior = FIGURES.iter().filter(|name| at_prior.contains(name)).map(|&name| name.to_owned()).collect();
-
-    let bases = bases(&model, &sizes, choice.mode, &solution);
-    Sizing {
+    basis.at_prior = at_prior(&model, &solution, prior.regime, read_off.is_some(), codec_told);
+    let sizing = |model: &Model, solution: &Solution| Sizing {
         rounding,
         plain_form: choice.form,
         codec: choice.codec,
         compression: choice.mode.compression(),
-        source_identity_margin_bytes: if told(model::IDENTITY) { 0.0 } else { prior.source_identity_margin_bytes },
-        token_bases: model::token_bases(prior, bases),
+        source_identity_margin_bytes: if solution.told.get(model::IDENTITY) == Some(&true) {
+            0.0
+        } else {
+            prior.source_identity_margin_bytes
+        },
+        token_bases: model::token_bases(prior, bases(model, &sizes, choice.mode, solution)),
         ..model::sizing(prior, &solution.figures)
-    }
+    };
+    let without = (0..FOLDS).map(|fold| {
+        let others = model.with(|bound| bound.fold != fold);
+        let solution = solve::solve(&others, &sizes, choice.mode, &solution.figures, Effort::Full);
+        let told = others.bounds.iter().filter_map(|bound| others.groups.get(bound.group?).copied());
+        let mut groups: Vec<Group> = told.collect();
+        groups.sort_unstable();
+        groups.dedup();
+        (sizing(&others, &solution), groups)
+    });
+    Found { without: without.collect(), sizing: sizing(&model, &solution) }
+}
+
+/// What the bounds do not tell, by name, in the order of [`FIGURES`].
+fn at_prior(model: &Model, solution: &Solution, regime: Regime, limit_read_off: bool, codec_told: bool) -> Vec<String> {
+    let told = |figure: usize| solution.told.get(figure) == Some(&true);
+    let tells_tokens = model.bounds.iter().any(|bound| bound.group.is_some());
+    let limit_told = if regime == Regime::SessionToken { limit_read_off } else { told(LIMIT) };
+    let is_told = |(at, name): (usize, &str)| match name {
+        "limit_bytes" | "rounding" => limit_told,
+        "token_bases" => tells_tokens,
+        "plain_form" | "codec" | "compression" => codec_told,
+        _ => told(at),
+    };
+    FIGURES.iter().enumerate().filter(|&(at, name)| !is_told((at, name))).map(|(_, &name)| name.to_owned()).collect()
 }
 
 /// The bounds of the first `policies` policies, some of each, and of some rows without a policy: enough to tell candidates apart.
@@ -355,14 +368,16 @@ fn suit(thinned: &Model, sizes: &Sizes, (form, codec): (PlainForm, Codec), mode:
     modes.iter().filter_map(|&mode| solve(mode)).collect()
 }
 
-/// The way percentages of packed content are rounded, where another than the prior's explains clearly more; with the figures under it.
-fn round(again: &dyn Fn(Rounding) -> Model, prior: &Sizing, model: &Model, sizes: &Sizes, choice: &Choice) -> (Rounding, Solution) {
-    let mut best = (prior.rounding, choice.solution.clone());
+/// The figures, and the way percentages of packed content are rounded: another than the prior's where that explains clearly more.
+fn round(under: &dyn Fn(Rounding) -> Model, prior: &Sizing, sizes: &Sizes, choice: &Choice) -> (Rounding, Solution) {
+    let solve = |model: &Model| solve::solve(model, sizes, choice.mode, &choice.solution.figures, Effort::Full);
+    let model = under(prior.rounding);
+    let mut best = (prior.rounding, solve(&model));
     if prior.regime == Regime::SessionToken || !model.bounds.iter().any(|bound| bound.group.is_none()) {
         return best;
     }
     for rounding in Rounding::ALL.into_iter().filter(|&rounding| rounding != prior.rounding) {
-        let solution = solve::solve(&again(rounding), sizes, choice.mode, &choice.solution.figures, Effort::Full);
+        let solution = solve(&under(rounding));
         if solution.loss < best.1.loss - MORE_THAN_CLEARLY {
             best = (rounding, solution);
         }
@@ -370,7 +385,7 @@ fn round(again: &dyn Fn(Rounding) -> Model, prior: &Sizing, model: &Model, sizes
     best
 }
 
-/// The bases of tokens that the rows tell, with the range in which nine in ten of them lie.
+/// The bases of tokens that the rows tell, with the range in which most of them lie.
 fn bases(model: &Model, sizes: &Sizes, mode: Mode, solution: &Solution) -> Vec<TokenBase> {
     let mut misses: Vec<Vec<f64>> = vec![Vec::new(); model.groups.len()];
     for bound in &model.bounds {
@@ -386,8 +401,11 @@ fn bases(model: &Model, sizes: &Sizes, mode: Mode, solution: &Solution) -> Vec<T
         misses.sort_unstable_by(f64::total_cmp);
         // Of few tokens none may show how far others are off.
         let floor = if misses.len() < 10 { 12.0 } else { 0.0 };
-        let quantile = |share: f64| misses.get(((misses.len() - 1) as f64 * share).round() as usize).copied().unwrap_or_default();
-        let (low, high) = (quantile(0.05).min(-floor), quantile(0.95).max(floor));
+        // The narrowest range that holds four in five: outliers are to widen the ranges of what they are outliers of, not every base.
+        let inside = (misses.len() * 4).div_ceil(5);
+        let width = |first: usize| Some((misses.get(first)?.min(0.0), misses.get(first + inside - 1)?.max(0.0)));
+        let narrowest = (0..=misses.len() - inside).filter_map(width).min_by(|a, b| (a.1 - a.0).total_cmp(&(b.1 - b.0)))?;
+        let (low, high) = (narrowest.0.min(-floor), narrowest.1.max(floor));
         Some(TokenBase {
             operation: Some(operation),
             caller_kind: Some(caller_kind),
