@@ -75,6 +75,8 @@ pub const REGIME_TODAY: Regime = Regime::SessionToken;
 pub struct Recomputed {
     /// Points of the limit of the call's regime (today's where it is unknown), with its range.
     pub percent: Estimate,
+    /// The whole percentage that STS would log.
+    pub whole_percent: f64,
     /// Packed bytes of the request's parts under that regime.
     pub parts: Parts,
     /// What else is known of the request.
@@ -85,11 +87,9 @@ pub struct Recomputed {
 pub fn recompute(scan: &Scan, call: &Call) -> Option<Recomputed> {
     let facts = scan.requests.facts(call.request)?;
     let regime = call.regime.unwrap_or(REGIME_TODAY);
-    Some(Recomputed {
-        percent: percent(&facts.parts(regime), &call.session(), scan.requests.sizing(regime)),
-        parts: facts.parts(regime),
-        facts,
-    })
+    let (parts, sizing) = (facts.parts(regime), scan.requests.sizing(regime));
+    let percent = percent(&parts, &call.session(), sizing);
+    Some(Recomputed { percent, whole_percent: sizing.rounding.whole(percent.value), parts, facts })
 }
 
 /// By how many bytes the tokens of a series differ from what the engine says: the median over its calls whose token is known, 0 without any.

@@ -61,7 +61,7 @@ pub(super) struct Options {
     #[arg(long, value_name = "NAME=BYTES")]
     ceiling: Vec<Ceiling>,
 
-    /// Figures of the engine: a profile that `calibrate` wrote, or none for the built-in ones; without it they are fitted to the calls read
+    /// Recompute sizes by a profile that `packtrail calibrate` wrote, or by the built-in figures (none); by default by figures fitted to the calls read
     #[arg(long, value_name = "FILE|none")]
     profile: Option<PathBuf>,
 }

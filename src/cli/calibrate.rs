@@ -22,7 +22,7 @@ pub(super) struct Options {
     #[command(flatten)]
     pub(super) input: Input,
 
-    /// File for the profile
+    /// File to write the profile to, for --profile of analyze and estimate; one that is there is replaced
     #[arg(long, value_name = "PROFILE.json")]
     out: PathBuf,
 }
@@ -35,6 +35,9 @@ pub(super) fn run(options: &Options) -> anyhow::Result<End> {
     let directory = options.out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if !directory.is_dir() {
         return Ok(usage(log, &format!("--out: no such directory: `{}`", directory.display())));
+    }
+    if options.out.is_dir() {
+        return Ok(usage(log, &format!("--out: `{}` is a directory, a file is wanted", options.out.display())));
     }
     signals::watch(Scratch::default(), log).context("cannot watch for signals")?;
     input.start_threads()?;
@@ -78,12 +81,19 @@ pub(super) fn run(options: &Options) -> anyhow::Result<End> {
 
 /// Writes the profile beside its place and puts it there at once: what reads it never sees a half of it.
 fn write(path: &Path, profile: &Profile) -> anyhow::Result<()> {
+    let text = format!("{:#}\n", profile.to_json());
+    // A pipe or a device takes the text; a file in its place would break what else uses it.
+    if path.metadata().is_ok_and(|found| !found.is_file()) {
+        return Ok(std::fs::write(path, text)?);
+    }
+    // A link stays one: what it leads to is replaced.
+    let path = &path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let name = path.file_name().context("a file name is missing")?.to_string_lossy().into_owned();
     let temporary = directory.join(format!(".{name}.{}", std::process::id()));
     let written = (|| -> anyhow::Result<()> {
         let mut file = std::fs::File::create(&temporary)?;
-        file.write_all(format!("{:#}\n", profile.to_json()).as_bytes())?;
+        file.write_all(text.as_bytes())?;
         file.sync_all()?;
         std::fs::rename(&temporary, path)?;
         Ok(())
@@ -103,9 +113,15 @@ fn text(profile: &Profile, out: &Path) -> String {
             Some(basis) if basis.is_fitted() => fitted(&mut text, sizing, basis),
             basis => {
                 let requests = basis.as_ref().map_or(0, |basis| basis.requests);
+                // The same parts make up both regimes: what one shows serves the other, all but its limit.
+                let is_fitted = |other: &Regime| profile.sizing(*other).basis.as_ref().is_some_and(Basis::is_fitted);
+                let origin = match Regime::ALL.iter().find(|other| is_fitted(other)) {
+                    Some(other) => format!("but for limit and rounding the figures are those of {other}"),
+                    None => "the figures are those of public records".to_owned(),
+                };
                 let _ = writeln!(
                     text,
-                    "{regime}: not fitted, {requests} distinct labelled requests are too few (at least {LEAST_REQUESTS}); the figures are those of public records\n"
+                    "{regime}: not fitted, {requests} distinct labelled requests are too few (at least {LEAST_REQUESTS}); {origin}\n"
                 );
             }
         }

@@ -31,7 +31,7 @@ Exit codes:
   1   failed
   2   wrong usage, or a named source does not exist
   3   no log file found
-  4   done, but some input could not be read; reports are written and say which
+  4   done, but some input could not be read; what is written rests on the rest, and it is said which
   10  done, and a finding is at or over --fail-on (wins over 4)
   130, 143  stopped by Ctrl-C or SIGTERM; an earlier report stands as it was";
 
@@ -41,7 +41,7 @@ enum Command {
     Analyze(analyze::Options),
     /// Price one request: how large its session is, by part, against which limit
     Estimate(estimate::Options),
-    /// Fit the engine to the calls in your own logs; write its figures as a profile
+    /// Fit the engine's figures to the calls in your own logs; write them as a profile
     Calibrate(calibrate::Options),
     /// Print every table and column, with type, unit and meaning
     Schema {

@@ -17,7 +17,7 @@ const MARK: &str = "packtrail_profile";
 pub enum ProfileError {
     /// The text is no JSON.
     #[error("no profile: {0}")]
-    Json(#[source] serde_json::Error),
+    Json(serde_json::Error),
     /// A JSON document of something else.
     #[error("no profile: the member `packtrail_profile` with the version is missing")]
     NoProfile,

@@ -107,7 +107,11 @@ pub const EVENTS: Table = Table {
         ),
         column("recomputed_low_percent", Decimal, "lower end of the engine's range"),
         column("recomputed_high_percent", Decimal, "upper end of the engine's range"),
-        column("residual_percent", Decimal, "observed_percent - floor(recomputed_percent), points; empty when either is"),
+        column(
+            "residual_percent",
+            Decimal,
+            "observed_percent - recomputed_percent rounded as STS does (down, by the built-in figures), points; empty when either is",
+        ),
         column("packed_bytes", Count, "policy_bytes + policy_arn_bytes + tag_bytes + inherited_tag_bytes"),
         column("policy_bytes", Count, "packed bytes of the session policy; empty when the request is not logged"),
         column("policy_arn_bytes", Count, "packed bytes of the managed policy ARNs"),

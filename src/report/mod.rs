@@ -171,7 +171,7 @@ fn events(scan: &Scan, redact: bool, row: &mut dyn FnMut(&[Cell<'_>])) {
             Cell::Decimal(recomputed.map(|it| it.percent.value)),
             Cell::Decimal(recomputed.map(|it| it.percent.low)),
             Cell::Decimal(recomputed.map(|it| it.percent.high)),
-            Cell::Decimal(observed.zip(recomputed).map(|(observed, it)| observed - it.percent.value.floor())),
+            Cell::Decimal(observed.zip(recomputed).map(|(observed, it)| observed - it.whole_percent)),
             count_of(parts.map(|parts| parts.packed_bytes())),
             count_of(parts.map(|parts| parts.policy_bytes)),
             count_of(parts.map(|parts| parts.policy_arn_bytes)),

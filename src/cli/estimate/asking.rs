@@ -59,7 +59,7 @@ pub(in crate::cli) struct RequestOptions {
     #[arg(long, value_name = "NAME", value_parser = regime)]
     regime: Option<Regime>,
 
-    /// Profile of the engine, as `packtrail calibrate` writes it; none for the built-in figures
+    /// Size by a profile that `packtrail calibrate` wrote; by default, and with none, by the built-in figures
     #[arg(long, value_name = "FILE|none")]
     profile: Option<PathBuf>,
 
