@@ -50,7 +50,9 @@ pub struct Seen {
     pub time: i64,
 }
 
-/// With fewer distinct labelled requests of a regime nothing is fitted for it.
+/// A shorter token is none: the shortest on record has 288 characters.
+const LEAST_TOKEN_BYTES: u32 = 200;
+/// With fewer distinct requests of a regime whose label tells their size nothing is fitted for it.
 pub const LEAST_REQUESTS: usize = 40;
 /// Beyond this many distinct labelled requests a sample of them is kept.
 pub const MOST_REQUESTS: usize = 1_000_000;
@@ -138,6 +140,13 @@ impl Row {
     fn is_padded(&self) -> bool {
         let minimum = self.session.minimum_token_bytes.map_or(0, u32::from);
         minimum > 0 && self.token_bytes.is_some_and(|bytes| bytes < minimum + 4)
+    }
+
+    /// True where the label says how large something is.
+    fn tells(&self) -> bool {
+        let tells_token = !self.is_padded() && !self.is_without_name();
+        let tells_content = self.regime == Regime::PackedPolicy && self.percent.is_some();
+        !self.is_ambiguous() && (tells_content || tells_token)
     }
 
     /// True where the length of the session name is needed and not known.
@@ -261,6 +270,7 @@ impl Calibration {
 
     /// Takes a call of a request whose content was taken before.
     pub fn add_again(&mut self, content: &Content, session: &Session, seen: &Seen) {
+        let seen = &Seen { token_bytes: seen.token_bytes.filter(|&bytes| bytes >= LEAST_TOKEN_BYTES), ..*seen };
         if seen.percent.is_none() && seen.token_bytes.is_none() {
             return;
         }
@@ -371,20 +381,21 @@ impl Calibration {
         let (one, other) =
             if old_first { (Regime::PackedPolicy, Regime::SessionToken) } else { (Regime::SessionToken, Regime::PackedPolicy) };
         let one = self.fit_regime(&first, prior.sizing(one));
-        let start = if first.len() < LEAST_REQUESTS { prior.sizing(other).clone() } else { start_from(&one, prior.sizing(other)) };
+        let is_fitted = one.basis.as_ref().is_some_and(|basis| basis.at_prior.len() < model::FIGURES.len());
+        let start = if is_fitted { start_from(&one, prior.sizing(other)) } else { prior.sizing(other).clone() };
         let other = self.fit_regime(&second, &start);
         if old_first { Profile { packed_policy: one, session_token: other } } else { Profile { packed_policy: other, session_token: one } }
     }
 
     fn fit_regime(&self, rows: &[Row], prior: &Sizing) -> Sizing {
         let mut basis = self.basis(rows, prior.regime);
-        if rows.len() < LEAST_REQUESTS {
+        if rows.iter().filter(|row| row.tells()).count() < LEAST_REQUESTS {
             basis.at_prior = model::FIGURES.iter().map(|&name| name.to_owned()).collect();
             return Sizing { basis: (basis.calls > 0).then_some(basis), ..prior.clone() };
         }
         let library = Library::new(rows, &self.policies);
         let found = search::fit(rows, &folds(rows), &library, prior, &mut basis);
-        let sizing = ranges::measure(found, rows, &self.policies, &mut basis);
+        let sizing = ranges::measure(found, prior, rows, &self.policies, &mut basis);
         Sizing { basis: Some(basis), ..sizing }
     }
 
@@ -444,11 +455,17 @@ fn token_limit(rows: &[Row], prior: &Sizing) -> Option<(u32, Rounding)> {
             .filter_map(|row| row.percent.zip(row.token_bytes))
             .filter_map(|(percent, bytes)| {
                 let least = least(rounding, percent);
-                let most = if least > 0.0 { 100.0 * f64::from(bytes) / least } else { f64::INFINITY };
-                (least + 1.0 > 0.0).then(|| (100.0 * f64::from(bytes) / (least + 1.0), most))
+                let at = |percent: f64| if percent > 0.0 { 100.0 * f64::from(bytes) / percent } else { f64::INFINITY };
+                // Limits are whole numbers: half way before the first that rounds so, to half way behind the last. A percentage that is whole itself
+                // is rounded to itself, so either end may be in or out.
+                let (from, to) = match rounding {
+                    Rounding::Up => (at(least + 1.0).ceil(), at(least).ceil()),
+                    Rounding::Down | Rounding::Nearest => (at(least + 1.0).floor() + 1.0, at(least).floor() + 1.0),
+                };
+                from.is_finite().then_some((from - 0.5, to - 0.5))
             })
             .collect();
-        // Limits are whole numbers, and the known ones first.
+        // The known limits first.
         let known = REGIME_LIMITS.iter().find(|limit| limit.regime == prior.regime).map(|limit| f64::from(limit.limit_bytes));
         let wish = stab::Wish { prior: f64::from(prior.limit_bytes), near: known.unwrap_or(f64::from(prior.limit_bytes)), whole: true };
         let Some(point) = stab::best(windows, &wish) else { continue };

@@ -175,7 +175,7 @@ pub(super) fn fit(rows: &[Row], folds: &[u8], library: &Library<'_>, prior: &Siz
     };
     let without = (0..FOLDS).map(|fold| {
         let others = model.with(|bound| bound.fold != fold);
-        let solution = solve::solve(&others, &sizes, choice.mode, &solution.figures, Effort::Full);
+        let solution = solve::solve_plainly(&others, &sizes, choice.mode, &solution.figures);
         let told = others.bounds.iter().filter_map(|bound| others.groups.get(bound.group?).copied());
         let mut groups: Vec<Group> = told.collect();
         groups.sort_unstable();
@@ -375,7 +375,7 @@ fn suit(thinned: &Model, sizes: &Sizes, (form, codec): (PlainForm, Codec), mode:
 
 /// The figures, and the way percentages of packed content are rounded: another than the prior's where that explains clearly more.
 fn round(under: &dyn Fn(Rounding) -> Model, prior: &Sizing, sizes: &Sizes, choice: &Choice) -> (Rounding, Solution) {
-    let solve = |model: &Model| solve::solve(model, sizes, choice.mode, &choice.solution.figures, Effort::Full);
+    let solve = |model: &Model| solve::solve_plainly(model, sizes, choice.mode, &choice.solution.figures);
     let model = under(prior.rounding);
     let mut best = (prior.rounding, solve(&model));
     if prior.regime == Regime::SessionToken || !model.bounds.iter().any(|bound| bound.group.is_none()) {

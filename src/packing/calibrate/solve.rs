@@ -63,6 +63,29 @@ pub(super) fn held(model: &Model, sizes: &Sizes, mode: Mode, figures: &[f64]) ->
     (inside as f64 / near.max(1) as f64, 1.0 - near as f64 / model.bounds.len().max(1) as f64)
 }
 
+/// Fits the figures of `model` from `start` on. That a byte of name or of source identity takes a byte is given up only where that explains clearly more: a
+/// factor near one fits noise as well as a base that is a byte off.
+pub(super) fn solve_plainly(model: &Model, sizes: &Sizes, mode: Mode, start: &[f64]) -> Solution {
+    let free = solve(model, sizes, mode, start, Effort::Full);
+    if !free.told.get(NAME).is_some_and(|&told| told) && !free.told.get(IDENTITY_CHAR).is_some_and(|&told| told) {
+        return free;
+    }
+    let mut bound = model.clone();
+    for figure in [NAME, IDENTITY_CHAR] {
+        set(&mut bound.deviation, figure, 1e-6);
+    }
+    let mut plain = solve(&bound, sizes, mode, start, Effort::Full);
+    for figure in [NAME, IDENTITY_CHAR] {
+        if let (Some(slot), Some(&prior)) = (plain.figures.get_mut(figure), model.prior.get(figure)) {
+            *slot = prior;
+        }
+        // That no other factor explains more is told by the same bounds.
+        set(&mut plain.told, figure, free.told.get(figure) == Some(&true));
+    }
+    plain.loss = loss(model, sizes, mode, &plain.figures);
+    if plain.loss <= free.loss + TOLD_TOGETHER { plain } else { free }
+}
+
 /// Fits the figures of `model` from `start` on.
 pub(super) fn solve(model: &Model, sizes: &Sizes, mode: Mode, start: &[f64], effort: Effort) -> Solution {
     let mut free = vec![true; model.prior.len()];
@@ -184,8 +207,9 @@ fn squares(model: &Model, sizes: &Sizes, mode: Mode, figures: &mut [f64], free: 
         let found = substitute(&factor, &right, size);
         let mut moved = 0.0_f64;
         for (&figure, &value) in at.iter().zip(&found) {
-            // No limit is below one byte.
-            let value = if figure == LIMIT { value.max(1.0) } else { value };
+            // No limit is a fraction of the one before that small.
+            let least = model.prior.get(LIMIT).map_or(1.0, |prior| prior / 20.0);
+            let value = if figure == LIMIT { value.max(least) } else { value };
             if let Some(slot) = figures.get_mut(figure) {
                 moved = moved.max((*slot - value).abs());
                 *slot = value;

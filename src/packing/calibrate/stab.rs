@@ -17,7 +17,10 @@ pub(super) struct Point {
     pub count: usize,
 }
 
-/// The point that most of `windows` (from, and up to) hold; of equals as `wish` says. None without windows.
+/// How many in a hundred windows more another point than the prior must be held by: as many may be outliers that happen to agree.
+const LEAD_PERCENT: usize = 2;
+
+/// The point that most of `windows` (from, and up to) hold; of equals as `wish` says, and the prior where it is held by nearly as many. None without windows.
 pub(super) fn best(mut windows: Vec<(f64, f64)>, wish: &Wish) -> Option<Point> {
     windows.retain(|(from, to)| from < to && !from.is_nan() && !to.is_nan());
     let mut starts: Vec<f64> = windows.iter().map(|window| window.0).collect();
@@ -41,6 +44,10 @@ pub(super) fn best(mut windows: Vec<(f64, f64)>, wish: &Wish) -> Option<Point> {
         {
             stretches.push((start, end));
         }
+    }
+    let of_prior = windows.iter().filter(|&&(from, to)| from <= wish.prior && wish.prior < to).count();
+    if count > 0 && of_prior + count * LEAD_PERCENT / 100 >= count {
+        return Some(Point { value: wish.prior, count: of_prior });
     }
     // What a later start cut short: a stretch ends where the next one that is as good begins, which changes nothing.
     let value = place(&stretches, wish)?;
