@@ -336,6 +336,13 @@ fn add_fixes(scan: &Scan, finding: &mut Finding, slots: &[Slot], redact: bool) {
             fixes::suggest(&request, &call.session(), &sizing, redact)
         }
     };
+    let shift = unexplained_percent(scan, call, finding);
+    for fix in &mut finding.fixes {
+        fix.before_percent = (fix.before_percent + shift).max(0.0);
+        let after = &mut fix.after;
+        (after.value, after.low, after.high) =
+            ((after.value + shift).max(0.0), (after.low + shift).max(0.0), (after.high + shift).max(0.0));
+    }
     let white_space = call
         .policy_chars
         .zip(request.policy.as_ref())
@@ -348,6 +355,23 @@ fn add_fixes(scan: &Scan, finding: &mut Finding, slots: &[Slot], redact: bool) {
             best.detail.push_str(note);
         }
     }
+}
+
+/// How far the size that STS logged of `call` is from what the engine says, in points of the finding's limit: what no fix of the request that is logged can save,
+/// hidden inherited tags for example. 0 where the engine is right or STS logged none.
+fn unexplained_percent(scan: &Scan, call: &Call, finding: &Finding) -> f64 {
+    let sizing = scan.requests.sizing(if finding.ceiling.is_some() { Regime::SessionToken } else { finding.regime });
+    let limit = Limit { sizing, ceiling: finding.ceiling.as_ref() };
+    let Some(parts) = scan.requests.facts(call.request).map(|facts| facts.parts(sizing.regime)) else { return 0.0 };
+    let session = call.session();
+    let engine = match sizing.regime {
+        Regime::PackedPolicy => percent(&parts, &session, sizing).value,
+        Regime::SessionToken => limit.points(token_bytes(&parts, &session, sizing).value),
+    };
+    let Some(size) = size_percent(call, Some(&parts), &session, limit, 0.0) else { return 0.0 };
+    // A percentage is logged as a whole number: the engine is right where it says the same.
+    let is_whole = sizing.regime == Regime::PackedPolicy || call.session_token_bytes.is_none();
+    if is_whole && sizing.rounding.whole(engine) == size.round() { 0.0 } else { size - engine }
 }
 
 /// The text of `name`, with what `--redact` hides in it replaced: the name in a federated user's ARN is a session name.

@@ -119,10 +119,12 @@ fn text(profile: &Profile, out: &Path) -> String {
                     Some(other) => format!("but for limit and rounding the figures are those of {other}"),
                     None => "the figures are those of public records".to_owned(),
                 };
-                let _ = writeln!(
-                    text,
-                    "{regime}: not fitted, {requests} distinct labelled requests are too few (at least {LEAST_REQUESTS}); {origin}\n"
-                );
+                let reason = if basis.as_ref().is_some_and(|basis| !basis.kinds.is_empty()) {
+                    format!("a fit to {requests} distinct labelled requests explains no more of those held out")
+                } else {
+                    format!("too few of {requests} distinct labelled requests tell a size (at least {LEAST_REQUESTS})")
+                };
+                let _ = writeln!(text, "{regime}: not fitted, {reason}; {origin}\n");
             }
         }
     }

@@ -32,9 +32,10 @@ pub struct Basis {
 }
 
 impl Basis {
-    /// False where there were too few labelled requests to fit anything.
+    /// False where nothing was fitted: there were too few labelled requests, or a fit explained no more than the figures before it.
     pub fn is_fitted(&self) -> bool {
-        !self.kinds.is_empty()
+        let kept = |name: &str| self.at_prior.iter().any(|one| one == name);
+        !self.kinds.is_empty() && !["tag_overhead_bytes", "limit_bytes", "token_bases", "codec"].into_iter().all(kept)
     }
 
     /// How far from the percentage logged on requests held out of the fit, on average over all kinds, points of the limit; None where none was held out.

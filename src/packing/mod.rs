@@ -469,7 +469,7 @@ pub struct PartRow {
 /// Every part of a call with its packed bytes: the policy as one row, each managed policy ARN and each tag one row.
 ///
 /// In [`Regime::PackedPolicy`] they sum to [`Parts::packed_bytes`]. In [`Regime::SessionToken`] session name, source identity and the
-/// token's base are rows too, and the sum, over 3, rounded up, times 4, is [`token_bytes`] unless a minimum size pads it. Where a figure is no whole
+/// token's base are rows too, and what a minimum size pads; the sum, over 3, rounded up, times 4, is [`token_bytes`]. Where a figure is no whole
 /// number of bytes, each row is rounded, and the sum may be off by one for each row.
 pub fn part_rows(request: &Request, session: &Session, sizing: &Sizing) -> Vec<PartRow> {
     rows(request, &pack(request, sizing), session, sizing)
@@ -503,6 +503,10 @@ fn rows(request: &Request, parts: &Parts, session: &Session, sizing: &Sizing) ->
             push("source_identity", "source identity", token::source_identity_bytes(session, sizing).round() as u32);
         }
         push("base", "token base", token::base_bytes(session, sizing).value as u32);
+        let padding = token::padding_bytes(parts, session, sizing);
+        if padding > 0 {
+            push("padding", "minimum token size", padding);
+        }
     }
     rows
 }

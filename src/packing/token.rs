@@ -22,6 +22,13 @@ pub(super) fn token_bytes(parts: &Parts, session: &Session, sizing: &Sizing) -> 
     }
 }
 
+/// What a minimum size adds to the token, before base64.
+pub(super) fn padding_bytes(parts: &Parts, session: &Session, sizing: &Sizing) -> u32 {
+    let unpadded = Session { minimum_token_bytes: None, ..*session };
+    let more = token_bytes(parts, session, sizing).value - token_bytes(parts, &unpadded, sizing).value;
+    (more * 3.0 / 4.0).floor() as u32
+}
+
 /// Characters of base64, padding included, for so many bytes.
 fn base64_chars(bytes: f64) -> f64 {
     (bytes / 3.0).ceil() * 4.0

@@ -8,6 +8,9 @@ use std::collections::HashMap;
 use super::super::{CallerKind, Compression, Operation, Regime, Rounding, Sizing, TokenBase};
 use super::{Row, least};
 
+/// What moves a window that holds its start and not its end to one that holds its end.
+const CLOSE: f64 = 1e-6;
+
 /// Where in the figures each stands; the bases of tokens follow.
 pub(super) const TAG: usize = 0;
 /// What an inherited tag takes more than one that is passed.
@@ -98,6 +101,8 @@ pub(super) struct Bound {
     middle: f64,
     /// Half the width of the window, likewise.
     half: f64,
+    /// Whether the window holds its end and not its start, as when percentages are rounded up.
+    closed_above: bool,
     /// The part of the rows it belongs to.
     pub fold: u8,
 }
@@ -179,13 +184,15 @@ impl Model {
                 group: None,
                 middle: 0.0,
                 half: 0.0,
+                closed_above: false,
                 fold,
             };
             let token = Bound { group: groups.binary_search(&group(row)).ok(), ..bound };
             let may_tell_token = !row.is_padded() && !row.is_without_name();
             match (prior.regime, row.percent, row.token_bytes) {
                 (Regime::PackedPolicy, Some(percent), _) => {
-                    bounds.push(Bound { middle: (least(rounding, percent) + 0.5) / 100.0, half: 0.005, ..bound });
+                    let closed_above = rounding == Rounding::Up;
+                    bounds.push(Bound { middle: (least(rounding, percent) + 0.5) / 100.0, half: 0.005, closed_above, ..bound });
                 }
                 // Without its length a token is known to a hundredth of the limit.
                 (Regime::SessionToken, Some(percent), None) if may_tell_token => {
@@ -251,7 +258,7 @@ pub(super) fn sizing(prior: &Sizing, figures: &[f64]) -> Sizing {
     let whole = |value: f64| value.round().clamp(0.0, 1e9) as u32;
     // Fitted to a thousandth of a byte at most.
     #[allow(clippy::cast_possible_truncation)]
-    let short = |value: f64| ((value * 1000.0).round() / 1000.0).clamp(-90_000.0, 90_000.0) as f32;
+    let short = |value: f64| ((value * 1000.0).round() / 1000.0 + 0.0).clamp(-90_000.0, 90_000.0) as f32;
     Sizing {
         tag_overhead_bytes: whole(figure(TAG)),
         inherited_tag_overhead_bytes: whole(figure(TAG) + figure(INHERITED)),
@@ -362,10 +369,13 @@ impl Bound {
             // The window itself is of hundredths of the limit.
             let packed = sum + self.middle * value;
             let (least, most) = (self.middle - self.half, self.middle + self.half);
-            return (most > 0.0).then(|| (packed / most, if least > 0.0 { packed / least } else { f64::INFINITY }));
+            // Dividing turns the window round, so that it holds the other end.
+            let shift = if self.closed_above { 0.0 } else { CLOSE };
+            return (most > 0.0).then(|| (packed / most + shift, if least > 0.0 { packed / least + shift } else { f64::INFINITY }));
         }
         let rest = sum - factor * value;
         let (from, to) = ((-half - rest) / factor, (half - rest) / factor);
-        Some((from.min(to), from.max(to)))
+        let shift = if self.closed_above { CLOSE } else { 0.0 };
+        Some((from.min(to) + shift, from.max(to) + shift))
     }
 }

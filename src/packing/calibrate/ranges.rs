@@ -58,7 +58,7 @@ pub(super) fn measure(found: Found, prior: &Sizing, rows: &[Row], policies: &Pol
     }
     let hits = |scores: &[Score]| scores.iter().filter(|score| score.off_bytes == 0.0).count();
     let mut sizing = fitted;
-    if hits(&scores) < hits(&scores_before) {
+    if hits(&scores) + scores.len() / 20 < hits(&scores_before) {
         sizing = prior.clone();
         scores = scores_before;
         basis.at_prior = FIGURES.iter().map(|&name| name.to_owned()).collect();
