@@ -28,6 +28,8 @@ struct Score {
     policy: Option<u64>,
     /// How far the true size is above the recomputed one, bytes; negative for below, 0 where the label allows both.
     off_bytes: f64,
+    /// Whether the label allows the recomputed size itself, whatever the range of the token's base.
+    is_hit: bool,
     policy_bytes: f64,
     /// Observed less recomputed percentage, in whole points as STS logs them; None without a percentage.
     error_percent: Option<f64>,
@@ -56,7 +58,7 @@ pub(super) fn measure(found: Found, prior: &Sizing, rows: &[Row], policies: &Pol
         scores.extend(scores_of(sizing, groups, &held_out, policies));
         scores_before.extend(scores_of(prior, groups, &held_out, policies));
     }
-    let hits = |scores: &[Score]| scores.iter().filter(|score| score.off_bytes == 0.0).count();
+    let hits = |scores: &[Score]| scores.iter().filter(|score| score.is_hit).count();
     let mut sizing = fitted;
     if hits(&scores) + scores.len() / 20 < hits(&scores_before) {
         sizing = prior.clone();
@@ -111,11 +113,12 @@ fn scores_of(sizing: &Sizing, groups: &[Group], rows: &[&Row], policies: &Polici
 fn score(sizing: &Sizing, row: &Row, parts: &Parts, is_base_known: bool) -> Option<Score> {
     let packed = f64::from(parts.packed_bytes());
     let may_tell_token = is_base_known && !row.is_padded() && !row.is_without_name();
-    let off_bytes = match (sizing.regime, row.percent, row.token_bytes) {
+    let (off_bytes, is_hit) = match (sizing.regime, row.percent, row.token_bytes) {
         (Regime::PackedPolicy, Some(logged), _) => {
             let one_percent = f64::from(sizing.limit_bytes) / 100.0;
             let from = least(sizing.rounding, logged) * one_percent;
-            Some(outside(packed, from, from + one_percent))
+            let off_bytes = outside(packed, from, from + one_percent);
+            Some((off_bytes, off_bytes == 0.0))
         }
         (_, _, Some(bytes)) if may_tell_token => Some(token_off(sizing, row, packed, f64::from(bytes))),
         _ => None,
@@ -128,25 +131,27 @@ fn score(sizing: &Sizing, row: &Row, parts: &Parts, is_base_known: bool) -> Opti
         content: Content::of(parts, &row.session),
         policy: row.policy,
         off_bytes,
+        is_hit,
         policy_bytes: f64::from(parts.policy_bytes),
         error_percent,
     })
 }
 
-/// How far the packed content is off by the token's length, beyond what the range of the token's base allows.
-fn token_off(sizing: &Sizing, row: &Row, packed: f64, token_bytes: f64) -> f64 {
+/// How far the packed content is off by the token's length, beyond what the range of the token's base allows; and whether it is not off even without that.
+fn token_off(sizing: &Sizing, row: &Row, packed: f64, token_bytes: f64) -> (f64, bool) {
     let base = token::base_bytes(&row.session, sizing);
     let beside = token::session_name_bytes(&row.session, sizing).value + token::source_identity_bytes(&row.session, sizing);
     let sum = packed + beside;
     let (from, to) = (0.75 * token_bytes - 2.5, 0.75 * token_bytes + 0.5);
     let (low, high) = (outside(sum + base.low, from, to), outside(sum + base.high, from, to));
-    if low > 0.0 && high > 0.0 {
+    let off_bytes = if low > 0.0 && high > 0.0 {
         low.min(high)
     } else if low < 0.0 && high < 0.0 {
         low.max(high)
     } else {
         0.0
-    }
+    };
+    (off_bytes, outside(sum + base.value, from, to) == 0.0)
 }
 
 /// How far the window lies above `value`; negative where below, 0 where it holds it.
@@ -204,7 +209,15 @@ mod tests {
     use super::*;
 
     fn scores(off: impl Iterator<Item = f64>) -> Vec<Score> {
-        off.map(|off_bytes| Score { content: Content::Tags, policy: None, off_bytes, policy_bytes: 0.0, error_percent: None }).collect()
+        off.map(|off_bytes| Score {
+            content: Content::Tags,
+            policy: None,
+            off_bytes,
+            is_hit: off_bytes == 0.0,
+            policy_bytes: 0.0,
+            error_percent: None,
+        })
+        .collect()
     }
 
     fn range_of(scores: &[Score]) -> Option<(f32, f32)> {
