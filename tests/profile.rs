@@ -304,7 +304,7 @@ fn of_few_labelled_calls_nothing_is_fitted_and_both_commands_say_so() {
     let bench = Bench::new(&calls);
     let told = bench.done(&["calibrate", "logs", "--out", "p.json"]);
     assert!(told.contains("packed-policy: not fitted, ") && told.contains("at least 40"), "{told}");
-    assert!(told.contains("session-token: not fitted, 0 distinct labelled requests"), "{told}");
+    assert!(told.contains("session-token: not fitted, too few of 0 distinct labelled requests"), "{told}");
     let told = bench.done(&["analyze", "logs", "--out", "report", "--format", "csv"]);
     assert!(told.contains("sizes by the built-in figures"), "{told}");
 

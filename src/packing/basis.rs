@@ -35,7 +35,7 @@ impl Basis {
     /// False where nothing was fitted: there were too few labelled requests, or a fit explained no more than the figures before it.
     pub fn is_fitted(&self) -> bool {
         let kept = |name: &str| self.at_prior.iter().any(|one| one == name);
-        !self.kinds.is_empty() && !["tag_overhead_bytes", "limit_bytes", "token_bases", "codec"].into_iter().all(kept)
+        !self.kinds.is_empty() && !["tag_overhead_bytes", "policy_arn_bytes", "token_bases", "codec"].into_iter().all(kept)
     }
 
     /// How far from the percentage logged on requests held out of the fit, on average over all kinds, points of the limit; None where none was held out.

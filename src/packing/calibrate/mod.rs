@@ -7,14 +7,15 @@
 //! let mut calibration = Calibration::new();
 //! let session = Session { session_name_bytes: Some(6), ..Session::new(Operation::AssumeRole, CallerKind::IamUser) };
 //! for length in 1..200 {
-//!     // A user's own logs: here STS takes 5 bytes for each tag beside its texts, of 800 in all.
+//!     // A user's own logs: here STS takes 5 bytes for each tag beside its texts, of 800 in all. Whole percentages below 100 do not tell 799 from 800.
 //!     let request = Request { tags: vec![("team".to_owned(), "x".repeat(length)); 2], ..Request::default() };
 //!     let packed_bytes = 2 * (4 + length + 5);
 //!     let percent = Some((packed_bytes * 100 / 800) as f64);
 //!     calibration.add(&request, &session, &Seen { regime: Regime::PackedPolicy, percent, token_bytes: None, refused: false, time: 0 });
 //! }
 //! let profile = calibration.fit(&Profile::builtin());
-//! assert_eq!((profile.packed_policy.limit_bytes, profile.packed_policy.tag_overhead_bytes), (800, 5));
+//! assert_eq!(profile.packed_policy.tag_overhead_bytes, 5);
+//! assert!((799..=800).contains(&profile.packed_policy.limit_bytes));
 //! ```
 //!
 //! A fit is deterministic: it depends neither on the order of the calls nor on the number of threads. How it works and how well stands in
@@ -381,7 +382,7 @@ impl Calibration {
         let (one, other) =
             if old_first { (Regime::PackedPolicy, Regime::SessionToken) } else { (Regime::SessionToken, Regime::PackedPolicy) };
         let one = self.fit_regime(&first, prior.sizing(one));
-        let is_fitted = one.basis.as_ref().is_some_and(|basis| basis.at_prior.len() < model::FIGURES.len());
+        let is_fitted = one.basis.as_ref().is_some_and(|basis| basis.is_fitted());
         let start = if is_fitted { start_from(&one, prior.sizing(other)) } else { prior.sizing(other).clone() };
         let other = self.fit_regime(&second, &start);
         if old_first { Profile { packed_policy: one, session_token: other } } else { Profile { packed_policy: other, session_token: one } }

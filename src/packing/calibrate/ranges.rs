@@ -15,6 +15,8 @@ use super::{FOLDS, Policies, Row, folds, least, parts_of};
 
 /// The share of requests that a range is to hold.
 const SHARE: f64 = 0.9;
+/// One request in so many more that the figures before the fit size rightly makes it worse than they are; fewer are chance.
+const CLEARLY_WORSE: usize = 10;
 /// With fewer requests held out, no range holds that share for sure.
 const LEAST_HELD_OUT: usize = 9;
 /// From so many on, the range may lie more to one side.
@@ -48,6 +50,11 @@ fn scale(content: Content) -> (f64, f64) {
 /// fit is no better: labels that contradict each other, or that hidden bytes are in most of, teach nothing.
 pub(super) fn measure(found: Found, prior: &Sizing, rows: &[Row], policies: &Policies, basis: &mut Basis) -> Sizing {
     let Found { sizing: fitted, without } = found;
+    // What is read off without a fit stays.
+    let before = match fitted.regime {
+        Regime::PackedPolicy => prior.clone(),
+        Regime::SessionToken => Sizing { limit_bytes: fitted.limit_bytes, rounding: fitted.rounding, ..prior.clone() },
+    };
     let step = rows.len().div_ceil(most_scored(fitted.codec)).max(1);
     let folds = folds(rows);
     let looked_at: Vec<(&Row, u8)> = rows.iter().zip(folds).step_by(step).collect();
@@ -56,14 +63,16 @@ pub(super) fn measure(found: Found, prior: &Sizing, rows: &[Row], policies: &Pol
     for (fold, (sizing, groups)) in (0..FOLDS).zip(&without) {
         let held_out: Vec<&Row> = looked_at.iter().filter(|&&(_, one)| one == fold).map(|&(row, _)| row).collect();
         scores.extend(scores_of(sizing, groups, &held_out, policies));
-        scores_before.extend(scores_of(prior, groups, &held_out, policies));
+        scores_before.extend(scores_of(&before, groups, &held_out, policies));
     }
     let hits = |scores: &[Score]| scores.iter().filter(|score| score.is_hit).count();
     let mut sizing = fitted;
-    if hits(&scores) + scores.len() / 20 < hits(&scores_before) {
-        sizing = prior.clone();
+    if hits(&scores) + scores.len() / CLEARLY_WORSE < hits(&scores_before) {
+        sizing = before;
         scores = scores_before;
-        basis.at_prior = FIGURES.iter().map(|&name| name.to_owned()).collect();
+        let read_off = |name: &str| sizing.regime == Regime::SessionToken && matches!(name, "limit_bytes" | "rounding");
+        let stays = |name: &&&str| !read_off(name) || basis.at_prior.iter().any(|one| one == **name);
+        basis.at_prior = FIGURES.iter().filter(stays).map(|&name| name.to_owned()).collect();
     }
     sizing.ranges.clear();
     for content in Content::ALL {
