@@ -5,10 +5,10 @@ mod old_calls;
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::fixes::{self, Fix};
-use crate::packing::{CallerKind, Ceiling, Estimate, Operation, Parts, Regime, STS, Session, Sizing, percent, token_bytes};
+use crate::fixes::{self, Advice, Fix, Subject};
+use crate::packing::{Asked, CallerKind, Ceiling, Estimate, Operation, Parts, Regime, Request, STS, Session, Sizing, percent, token_bytes};
 use crate::scan::{Call, Facts, Name, Names, Scan, Slot};
 use crate::sts_call::Outcome;
 use crate::trends::{self, Day, Point, Refusal, Status, Trend, Verdict};
@@ -200,8 +200,8 @@ fn point(scan: &Scan, call: &Call, limit: Limit<'_>, offset: f64) -> Point {
 }
 
 /// Every series of `scan`, each by the nearest of STS's limit in force and `ceilings`; worst status first, then largest size, then by name.
-/// `until` is the end of the window when the user set one.
-pub fn findings(scan: &Scan, until: Option<i64>, ceilings: &[Ceiling], redact: bool) -> Vec<Finding> {
+/// `until` is the end of the window when the user set one. Fixes are looked for as `advice` says.
+pub fn findings(scan: &Scan, until: Option<i64>, ceilings: &[Ceiling], advice: &Advice) -> Vec<Finding> {
     let mut series: FxHashMap<(Name, Name, Operation), Vec<Slot>> = FxHashMap::default();
     let mut newest = None;
     for (slot, call) in scan.calls.iter() {
@@ -220,7 +220,7 @@ pub fn findings(scan: &Scan, until: Option<i64>, ceilings: &[Ceiling], redact: b
     series.sort_by_key(|(_, slots)| std::cmp::Reverse(slots.len()));
     let mut findings: Vec<Finding> = {
         use rayon::prelude::*;
-        series.into_par_iter().with_max_len(1).filter_map(|(_, slots)| finding(scan, &slots, end_day, &ceilings, redact)).collect()
+        series.into_par_iter().with_max_len(1).filter_map(|(_, slots)| finding(scan, &slots, end_day, &ceilings, advice)).collect()
     };
     let text = |name: Name| scan.names.text(name);
     findings.sort_by(|a, b| {
@@ -260,7 +260,7 @@ fn judged(scan: &Scan, slots: &[Slot], limit: Limit<'_>, offset: f64, end_day: i
     Some((Judged { trend, verdict, worst: worst.map(|(slot, _)| slot) }, days))
 }
 
-fn finding(scan: &Scan, slots: &[Slot], end_day: i32, ceilings: &[&Ceiling], redact: bool) -> Option<Finding> {
+fn finding(scan: &Scan, slots: &[Slot], end_day: i32, ceilings: &[&Ceiling], advice: &Advice) -> Option<Finding> {
     let first = scan.calls.get(*slots.first()?)?;
     let latest = scan.calls.get(*slots.last()?)?;
     let regime = latest.regime.unwrap_or(REGIME_TODAY);
@@ -301,7 +301,7 @@ fn finding(scan: &Scan, slots: &[Slot], end_day: i32, ceilings: &[&Ceiling], red
         notes: Vec::new(),
     };
     if actionable && finding.verdict.status <= Status::Warning {
-        add_fixes(scan, &mut finding, slots, redact);
+        add_fixes(scan, &mut finding, slots, advice);
     }
     Some(finding)
 }
@@ -312,8 +312,11 @@ fn by_worst(one: &Verdict, other: &Verdict) -> Ordering {
     one.status.cmp(&other.status).then_with(|| size(other).total_cmp(&size(one)))
 }
 
+/// Distinct requests of a series that its fixes look at, the earliest; at some two kilobytes each.
+const MOST_PEERS: usize = 5_000;
+
 /// Prices changes to the largest request of the series that is known.
-fn add_fixes(scan: &Scan, finding: &mut Finding, slots: &[Slot], redact: bool) {
+fn add_fixes(scan: &Scan, finding: &mut Finding, slots: &[Slot], advice: &Advice) {
     let known = |slot: &Slot| scan.calls.get(*slot).is_some_and(|call| scan.requests.facts(call.request).is_some());
     // A refusal may log no request: then the largest request that is logged stands for the series.
     let largest = finding.worst.filter(known).or_else(|| {
@@ -327,15 +330,23 @@ fn add_fixes(scan: &Scan, finding: &mut Finding, slots: &[Slot], redact: bool) {
     });
     let Some(call) = largest.and_then(|slot| scan.calls.get(slot)) else { return };
     let Some(request) = scan.requests.request(call.request) else { return };
-    let sizing = |regime| scan.requests.sizing(regime);
-    finding.fixes = match &finding.ceiling {
-        None => fixes::suggest(&request, &call.session(), sizing(finding.regime), redact),
+    let sizing = match &finding.ceiling {
+        None => Cow::Borrowed(scan.requests.sizing(finding.regime)),
         // Priced against the limit that the finding is about.
-        Some(ceiling) => {
-            let sizing = Sizing { limit_bytes: ceiling.bytes, ..sizing(Regime::SessionToken).clone() };
-            fixes::suggest(&request, &call.session(), &sizing, redact)
-        }
+        Some(ceiling) => Cow::Owned(Sizing { limit_bytes: ceiling.bytes, ..scan.requests.sizing(Regime::SessionToken).clone() }),
     };
+    let session = call.session();
+    let asked = Asked {
+        request,
+        session,
+        role_arn: scan.names.text(finding.role).map(|role| role.to_string()),
+        ..Asked::new(session.operation, session.caller_kind)
+    };
+    let mut seen = FxHashSet::default();
+    let distinct = slots.iter().filter_map(|slot| scan.calls.get(*slot)).map(|call| call.request).filter(|id| seen.insert(*id));
+    let peers: Vec<Request> = distinct.filter_map(|id| scan.requests.request(id)).take(MOST_PEERS).collect();
+    finding.fixes = fixes::suggest(Subject { asked: &asked, peers: &peers }, &sizing, advice);
+    let request = &asked.request;
     let shift = unexplained_percent(scan, call, finding);
     for fix in &mut finding.fixes {
         fix.before_percent = (fix.before_percent + shift).max(0.0);
@@ -347,12 +358,12 @@ fn add_fixes(scan: &Scan, finding: &mut Finding, slots: &[Slot], redact: bool) {
         .policy_chars
         .zip(request.policy.as_ref())
         .map_or(0, |(sent, policy)| sent.saturating_sub(u32::try_from(policy.chars().count()).unwrap_or(u32::MAX)));
-    finding.notes = fixes::without_effect(&request, white_space);
+    finding.notes = fixes::without_effect(request, white_space);
     // Who reads the table alone is told as well.
-    if let Some(best) = finding.fixes.first_mut() {
+    if let Some(last) = finding.fixes.first_mut().and_then(|best| best.changes.last_mut()) {
         for note in &finding.notes {
-            best.detail.push_str("; note: ");
-            best.detail.push_str(note);
+            last.detail.push_str("; note: ");
+            last.detail.push_str(note);
         }
     }
 }

@@ -14,7 +14,7 @@ pub mod policy;
 pub mod cli;
 #[cfg(feature = "cli")]
 pub mod findings;
-#[cfg(feature = "cli")]
+#[cfg(feature = "fixes")]
 pub mod fixes;
 #[cfg(feature = "cli")]
 pub mod record;

@@ -11,7 +11,7 @@ const ROOMS: [&str; 12] =
 
 /// Heavy crates and the rooms that may name them.
 const DOORS: [(&str, &[&str]); 22] = [
-    ("libdeflater", &["packing", "record"]),
+    ("libdeflater", &["policy", "packing", "record"]),
     ("flate2", &["packing", "record"]),
     ("walkdir", &["trail"]),
     ("aws_config", &["trail"]),

@@ -9,6 +9,7 @@ use std::sync::OnceLock;
 
 use chrono::{DateTime, Days, NaiveDate};
 use packtrail::findings::findings;
+use packtrail::fixes::Advice;
 use packtrail::packing::Profile;
 use packtrail::report::{Format, Layout, Place, Report, Scratch};
 use packtrail::scan::{Coverage, Filter, Scan, scan};
@@ -296,7 +297,7 @@ fn write_file(dir: &Path, name: &str, events: &[Event], padding: usize) {
 
 fn tables_of(dir: &Path, filter: &Filter) -> Tables {
     let scan = scan_dir(dir, filter);
-    let findings = one_thread().install(|| findings(&scan, filter.until, &[], false));
+    let findings = one_thread().install(|| findings(&scan, filter.until, &[], &Advice::default()));
     let out = tempfile::tempdir().unwrap();
     Report::open(Place::Directory(out.path().to_owned()), &[Format::Json], Layout::Flat, &Scratch::default())
         .unwrap()

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use generator::{Rng, organisation};
 use packtrail::findings::findings;
+use packtrail::fixes::Advice;
 use packtrail::packing::Profile;
 use packtrail::report::{self, Format, Layout, Report, Scratch};
 use packtrail::scan::{Filter, Recorder, Scan, Scanner, scan};
@@ -140,7 +141,7 @@ fn scratch() -> tempfile::TempDir {
 type Tables = BTreeMap<String, String>;
 
 fn tables(scan: &Scan, until: Option<i64>) -> Tables {
-    let findings = findings(scan, until, &[], false);
+    let findings = findings(scan, until, &[], &Advice::default());
     let out = scratch();
     Report::open(report::Place::Directory(out.path().to_owned()), &[Format::Csv], Layout::Flat, &Scratch::default())
         .unwrap()

@@ -14,6 +14,7 @@ use super::input::{Bar, Input, tell_unread};
 use super::log::Log;
 use super::{End, signals, usage};
 use crate::findings::{Finding, findings};
+use crate::fixes::Advice;
 use crate::packing::{Ceiling, Profile, repeated_name};
 use crate::report::{self, Format, Layout, Place, Report, Run, Scratch, Style};
 use crate::scan::{Recorder, Scan, Scanner};
@@ -146,7 +147,8 @@ pub(super) fn run(options: &Options) -> anyhow::Result<End> {
         return Ok(end);
     }
 
-    let findings = findings(&scan, options.input.until, &options.ceiling, options.redact);
+    let advice = Advice { redact: options.redact, ..Advice::default() };
+    let findings = findings(&scan, options.input.until, &options.ceiling, &advice);
     let run = Run {
         started,
         finished: Utc::now(),

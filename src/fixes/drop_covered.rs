@@ -2,18 +2,18 @@
 //! Each is compared with each, so not for policies beyond [`super::MAX_POLICY_BYTES`] or [`super::MAX_STATEMENTS`].
 
 use super::wildcard::{action_covers, resource_covers};
-use super::{Context, Proposal, counted};
+use super::{Context, Proposal, State, counted};
 use crate::policy::{Clause, Policy, Values};
 
-pub(super) fn rule(context: &Context<'_>) -> Option<Proposal> {
-    let mut policy = context.policy.clone()?;
+pub(super) fn rule(context: &Context<'_>, state: &State) -> Option<Proposal> {
+    let mut policy = state.policy.clone()?;
     let dropped = rewrite(&mut policy);
     if dropped.is_empty() {
         return None;
     }
-    let what = if context.redact { String::new() } else { dropped.join(", ") };
+    let what = if context.advice.redact { String::new() } else { dropped.join(", ") };
     let title = format!("drop {} covered by others of the same statement", counted(dropped.len(), "action or resource"));
-    Some(context.rewritten("drop-covered", title.replace("action or resources", "actions or resources"), what, &policy))
+    Some(state.rewritten("drop-covered", title.replace("action or resources", "actions or resources"), what, &policy, context))
 }
 
 /// Drops what is covered within its own list, and says what and by what.

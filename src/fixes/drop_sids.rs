@@ -1,14 +1,15 @@
 //! `Sid` and `Id` name things for people; they decide nothing in a session policy, and are packed all the same. Not for policies
 //! beyond [`super::MAX_POLICY_BYTES`] or [`super::MAX_STATEMENTS`].
 
-use super::{Context, Proposal, counted};
+use super::{Context, Proposal, State, counted};
 use crate::policy::{Clause, Element, Policy};
 
-pub(super) fn rule(context: &Context<'_>) -> Option<Proposal> {
-    let mut policy = context.policy.clone()?;
+pub(super) fn rule(context: &Context<'_>, state: &State) -> Option<Proposal> {
+    let mut policy = state.policy.clone()?;
     let dropped = rewrite(&mut policy);
     (dropped > 0).then(|| {
-        context.rewritten("drop-sids", format!("drop {} from the policy", counted(dropped, "Sid or Id element")), String::new(), &policy)
+        let title = format!("drop {} from the policy", counted(dropped, "Sid or Id element"));
+        state.rewritten("drop-sids", title, String::new(), &policy, context)
     })
 }
 

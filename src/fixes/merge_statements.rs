@@ -4,15 +4,15 @@
 //!
 //! Each statement is compared with each, so not for policies beyond [`super::MAX_POLICY_BYTES`] or [`super::MAX_STATEMENTS`].
 
-use super::{Context, Proposal, counted};
+use super::{Context, Proposal, State, counted};
 use crate::policy::{Clause, Effect, Element, Policy, Scalars, Statement, Statements, Values};
 
-pub(super) fn rule(context: &Context<'_>) -> Option<Proposal> {
-    let mut policy = context.policy.clone()?;
+pub(super) fn rule(context: &Context<'_>, state: &State) -> Option<Proposal> {
+    let mut policy = state.policy.clone()?;
     let merged = rewrite(&mut policy);
     (merged > 0).then(|| {
         let title = format!("merge {} into others that differ in actions or resources only", counted(merged, "statement"));
-        context.rewritten("merge-statements", title, String::new(), &policy)
+        state.rewritten("merge-statements", title, String::new(), &policy, context)
     })
 }
 

@@ -1,7 +1,8 @@
-//! What can be changed in a request to make it smaller, each change weighed by packing the changed request.
+//! What can be changed in a call to make its session smaller: each change weighed by packing the changed request, and each that is said to keep the meaning proven
+//! to by [`crate::proof`].
 //!
-//! One file per rule; each says why its change is possible and what it may break. A rule gives a changed request or nothing; pricing,
-//! ranking and redaction are here.
+//! One file per rule; each says why its change is possible and what it may break. A rule gives changed calls or nothing; proof, pricing, search, ranking and redaction
+//! are here.
 
 mod drop_covered;
 mod drop_sids;
@@ -20,13 +21,13 @@ use std::fmt;
 use sha2::{Digest, Sha256};
 
 use crate::packing::limits::{Names, problems};
-use crate::packing::{CallerKind, Estimate, Parts, Regime, Request, Session, Sizing, pack, percent, token_bytes};
-use crate::policy::Policy;
+use crate::packing::{Asked, CallerKind, Estimate, Parts, Regime, Request, Session, Sizing, pack, percent, token_bytes};
+use crate::policy::{ActionList, Policy};
 
 pub use without_effect::without_effect;
 
-/// Under this percentage of the limit a call is no longer worth a warning: what fixes aim at.
-pub const TARGET_PERCENT: f64 = 75.0;
+/// The percentage of the limit that fixes aim at unless another is asked for.
+pub const TARGET_PERCENT: f64 = 70.0;
 
 /// Policies longer than this get no rules, bytes. STS takes 2,048 characters, so only an edited log has one, and comparing its statements with
 /// one another would take long.
@@ -63,80 +64,145 @@ impl fmt::Display for Effect {
     }
 }
 
-/// A change to a request, and what it brings.
+/// The call to make smaller.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    /// What is asked of STS. Names that are not known are None; their lengths may be, in its session.
+    pub asked: &'a Asked,
+    /// Every distinct request of the same caller for the same role by the same operation that is known, this one among them; empty where only this one is.
+    pub peers: &'a [Request],
+}
+
+/// What fixes are to reach, and how they are judged and shown.
+#[derive(Clone, Debug)]
+pub struct Advice {
+    /// Percent of the limit to come down to, above 0 to 100.
+    pub target_percent: f64,
+    /// The actions a wildcard may match.
+    pub actions: ActionList,
+    /// Whether titles and details show short hashes for tag values, session names and policy texts. Changed calls and documents are never redacted.
+    pub redact: bool,
+}
+
+impl Default for Advice {
+    fn default() -> Advice {
+        Advice { target_percent: TARGET_PERCENT, actions: ActionList::shipped(), redact: false }
+    }
+}
+
+/// A file that a fix needs: a managed policy to create, say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Document {
+    /// Its file name, such as `managed-policy.json`.
+    pub name: String,
+    /// Its text.
+    pub text: String,
+}
+
+/// One change of a fix.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Fix {
+pub struct Change {
     /// The rule's name, in kebab case.
     pub rule: &'static str,
+    /// Whether the session may do the same as before it.
+    pub effect: Effect,
     /// What to do, in one line.
     pub title: String,
-    /// Whether the session may do the same as before.
-    pub effect: Effect,
-    /// Percent of the limit the request takes as it is.
-    pub before_percent: f64,
-    /// Percent of the limit the changed request takes, with its range.
-    pub after: Estimate,
-    /// Bytes saved, at least 1: packed ones, and in the session token those of the source identity and of padding too, before base64.
-    pub saved_bytes: u32,
-    /// How to do it: the rewritten policy without white space, the tags concerned with their bytes.
+    /// What goes, what comes, what depends on it; empty where the title says all.
     pub detail: String,
-    /// The changed request, never redacted.
-    pub request: Request,
-    /// The session of the changed request: its source identity may be new.
-    pub session: Session,
 }
 
-/// What a rule proposes, before it is priced.
-struct Proposal {
-    rule: &'static str,
-    effect: Effect,
-    title: String,
-    detail: String,
-    request: Request,
-    session: Session,
+/// Changes to a call that belong together, and what they bring.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fix {
+    /// The changes in the order in which they are made; at least one.
+    pub changes: Vec<Change>,
+    /// Whether the session may do the same as before: the worst of the changes'.
+    pub effect: Effect,
+    /// Percent of the limit the call takes as it is.
+    pub before_percent: f64,
+    /// Percent of the limit the changed call takes, with its range.
+    pub after: Estimate,
+    /// Bytes saved, at least 1: packed ones, and in the session token those of names and of padding too, before base64.
+    pub saved_bytes: u32,
+    /// The changed call, never redacted.
+    pub asked: Asked,
+    /// The files it needs, never redacted.
+    pub documents: Vec<Document>,
 }
 
-/// What a rule sees.
-struct Context<'a> {
-    request: &'a Request,
-    session: &'a Session,
+impl Fix {
+    /// The names of its rules, joined by ` + `.
+    pub fn rule(&self) -> String {
+        self.changes.iter().map(|change| change.rule).collect::<Vec<_>>().join(" + ")
+    }
+
+    /// What to do, in one line.
+    pub fn title(&self) -> String {
+        self.changes.iter().map(|change| change.title.as_str()).collect::<Vec<_>>().join("; ")
+    }
+
+    /// How to do it, and what depends on it.
+    pub fn detail(&self) -> String {
+        join(self.changes.iter().map(|change| change.detail.clone()))
+    }
+}
+
+/// A call on its way to a smaller one, with what rules want to know of it.
+#[derive(Clone)]
+struct State {
+    asked: Asked,
     /// The request's policy; None when it has none, one that is no policy document, or one beyond [`MAX_POLICY_BYTES`] or [`MAX_STATEMENTS`].
     policy: Option<Policy>,
     parts: Parts,
+    documents: Vec<Document>,
+}
+
+/// What a rule proposes, before it is proven and priced.
+struct Proposal {
+    change: Change,
+    asked: Asked,
+    documents: Vec<Document>,
+}
+
+/// What a rule sees besides the call it is to change.
+struct Context<'a> {
+    subject: Subject<'a>,
+    /// Figures of the regime that judges the call, with the limit to stay under.
     sizing: &'a Sizing,
-    redact: bool,
+    advice: &'a Advice,
 }
 
 /// The changes that bring the call down by something that counts against the limit, best first; none of them breaks a limit in plain
 /// characters that the request kept.
 ///
-/// First those that bring it under [`TARGET_PERCENT`]: of them the ones that keep the meaning, then the ones that leave the least. Then
+/// `sizing` has the figures of the regime that judges the call, with the limit to stay under. First those that bring it under the target: of them the ones that keep the meaning, then the ones that leave the least. Then
 /// those that do not, by what they leave. A call by an AWS service gets none, since nobody can change it. Beyond [`MAX_POLICY_BYTES`],
-/// [`MAX_STATEMENTS`] and [`MAX_TAGS`] the policy, or the tags, are left alone. With `redact`, titles and details show short hashes for tag
-/// values and policy texts.
-pub fn suggest(request: &Request, session: &Session, sizing: &Sizing, redact: bool) -> Vec<Fix> {
-    if session.caller_kind == CallerKind::AwsService {
+/// [`MAX_STATEMENTS`] and [`MAX_TAGS`] the policy, or the tags, are left alone.
+pub fn suggest(subject: Subject<'_>, sizing: &Sizing, advice: &Advice) -> Vec<Fix> {
+    if subject.asked.session.caller_kind == CallerKind::AwsService {
         return Vec::new();
     }
-    let context = Context { request, session, policy: moderate_policy(request), parts: pack(request, sizing), sizing, redact };
-    let rewrites = [drop_sids::rule(&context), drop_covered::rule(&context), merge_statements::rule(&context)];
-    let mut fixes: Vec<Fix> = rewrites.into_iter().flatten().filter_map(|proposal| price(proposal, &context)).collect();
-    if let Some(together) = all_rewrites(&context).and_then(|proposal| price(proposal, &context))
+    let context = Context { subject, sizing, advice };
+    let before = State::new(subject.asked.clone(), &context);
+    let rewrites = [drop_sids::rule(&context, &before), drop_covered::rule(&context, &before), merge_statements::rule(&context, &before)];
+    let mut fixes: Vec<Fix> = rewrites.into_iter().flatten().filter_map(|proposal| price(proposal, &before, &context)).collect();
+    if let Some(together) = all_rewrites(&context, &before).and_then(|proposal| price(proposal, &before, &context))
         && fixes.len() > 1
         && fixes.iter().all(|one| one.saved_bytes < together.saved_bytes)
     {
         fixes.push(together);
     }
     let reviews = [
-        managed_policy::rule(&context),
-        source_identity::rule(&context),
-        shorten_tag_keys::rule(&context),
-        drop_tags::rule(&context),
-        lower_minimum::rule(&context),
+        managed_policy::rule(&context, &before),
+        source_identity::rule(&context, &before),
+        shorten_tag_keys::rule(&context, &before),
+        drop_tags::rule(&context, &before),
+        lower_minimum::rule(&context, &before),
     ];
-    fixes.extend(reviews.into_iter().flatten().filter_map(|proposal| price(proposal, &context)));
+    fixes.extend(reviews.into_iter().flatten().filter_map(|proposal| price(proposal, &before, &context)));
     fixes.sort_by(|one, other| {
-        let misses_target = |fix: &Fix| fix.after.value >= TARGET_PERCENT;
+        let misses_target = |fix: &Fix| fix.after.value >= advice.target_percent;
         misses_target(one).cmp(&misses_target(other)).then_with(|| {
             let by_effect = one.effect.cmp(&other.effect);
             let by_size = one.after.value.total_cmp(&other.after.value);
@@ -153,36 +219,39 @@ fn moderate_policy(request: &Request) -> Option<Policy> {
 }
 
 /// Every rewrite that keeps the meaning, one after the other: merging makes new duplicates, so they are dropped after it.
-fn all_rewrites(context: &Context<'_>) -> Option<Proposal> {
-    let mut policy = context.policy.clone()?;
+fn all_rewrites(context: &Context<'_>, before: &State) -> Option<Proposal> {
+    let mut policy = before.policy.clone()?;
     drop_sids::rewrite(&mut policy);
     drop_covered::rewrite(&mut policy);
     merge_statements::rewrite(&mut policy);
     drop_covered::rewrite(&mut policy);
-    Some(context.rewritten("all-same-meaning", "apply every rewrite that keeps the policy's meaning", String::new(), &policy))
+    Some(before.rewritten("all-same-meaning", "apply every rewrite that keeps the policy's meaning", String::new(), &policy, context))
 }
 
-impl<'a> Context<'a> {
+impl State {
+    fn new(asked: Asked, context: &Context<'_>) -> State {
+        let policy = moderate_policy(&asked.request);
+        let parts = pack(&asked.request, context.sizing);
+        State { asked, policy, parts, documents: Vec::new() }
+    }
+
     /// The tags passed; None where there are more than [`MAX_TAGS`] with the inherited ones.
-    fn tags(&self) -> Option<&'a [(String, String)]> {
-        has_moderate_tags(self.request).then_some(self.request.tags.as_slice())
+    fn tags(&self) -> Option<&[(String, String)]> {
+        has_moderate_tags(&self.asked.request).then_some(self.asked.request.tags.as_slice())
     }
 
     /// A proposal that changes nothing but the policy, and keeps its meaning.
-    fn rewritten(&self, rule: &'static str, title: impl Into<String>, what: String, policy: &Policy) -> Proposal {
+    fn rewritten(&self, rule: &'static str, title: impl Into<String>, what: String, policy: &Policy, context: &Context<'_>) -> Proposal {
         let text = policy.to_string();
-        let shown = if self.redact { format!("policy {}", short_hash(&text)) } else { format!("policy: {text}") };
+        let shown = if context.advice.redact { format!("policy {}", short_hash(&text)) } else { format!("policy: {text}") };
         let mut detail = join([what, shown]);
-        if let Some(note) = without_effect::white_space(self.request) {
+        if let Some(note) = without_effect::white_space(&self.asked.request) {
             detail = join([detail, note]);
         }
         Proposal {
-            rule,
-            effect: Effect::SameMeaning,
-            title: title.into(),
-            detail,
-            request: Request { policy: Some(text), ..self.request.clone() },
-            session: *self.session,
+            change: Change { rule, effect: Effect::SameMeaning, title: title.into(), detail },
+            asked: Asked { request: Request { policy: Some(text), ..self.asked.request.clone() }, ..self.asked.clone() },
+            documents: Vec::new(),
         }
     }
 }
@@ -205,16 +274,20 @@ fn has_moderate_tags(request: &Request) -> bool {
     request.tags.len().saturating_add(request.inherited_tags.len()) <= MAX_TAGS
 }
 
-/// What the call takes that a fix can change: packed content, and in the session token the source identity and the padding. Bytes before
-/// base64.
+/// What the call takes that a fix can change: packed content, and in the session token names and padding. Bytes before base64.
 fn changeable_bytes(parts: &Parts, session: &Session, sizing: &Sizing) -> u32 {
     if sizing.regime == Regime::PackedPolicy {
         return parts.packed_bytes();
     }
-    let identity = session.source_identity_bytes.map_or(0, |bytes| u32::from(bytes).saturating_add(sizing.source_identity_overhead_bytes));
+    let names = sizing_of_names(session, sizing);
     let unpadded = Session { minimum_token_bytes: None, ..*session };
     let padding_chars = token_bytes(parts, session, sizing).value - token_bytes(parts, &unpadded, sizing).value;
-    parts.packed_bytes().saturating_add(identity).saturating_add((padding_chars * 3.0 / 4.0).max(0.0) as u32)
+    parts.packed_bytes().saturating_add(names).saturating_add((padding_chars * 3.0 / 4.0).max(0.0) as u32)
+}
+
+fn sizing_of_names(session: &Session, sizing: &Sizing) -> u32 {
+    let rows = crate::packing::part_rows(&Request::default(), session, sizing);
+    rows.iter().filter(|row| matches!(row.part, "session_name" | "source_identity")).map(|row| row.bytes).sum()
 }
 
 /// How many problems of each kind `request` has with the limits in plain characters. A kind is a message without what it quotes and counts.
@@ -234,45 +307,39 @@ fn problem_kinds(request: &Request, session: &Session) -> BTreeMap<String, usize
 }
 
 /// Whether `request` breaks a limit in plain characters that the one before it kept.
-fn adds_problems(request: &Request, context: &Context<'_>) -> bool {
+fn adds_problems(request: &Request, before: &State) -> bool {
     // Beyond this the tags are as they were, and the policy too, or gone: telling problems with tags compares each with each.
     let concerned = |one: &Request| Request {
         tags: if has_moderate_tags(one) { one.tags.clone() } else { Vec::new() },
         inherited_tags: if has_moderate_tags(one) { one.inherited_tags.clone() } else { Vec::new() },
         ..one.clone()
     };
-    let after = problem_kinds(&concerned(request), context.session);
+    let session = &before.asked.session;
+    let after = problem_kinds(&concerned(request), session);
     if after.is_empty() {
         return false;
     }
-    let before = problem_kinds(&concerned(context.request), context.session);
-    after.iter().any(|(kind, count)| before.get(kind).is_none_or(|had| had < count))
+    let had = problem_kinds(&concerned(&before.asked.request), session);
+    after.iter().any(|(kind, count)| had.get(kind).is_none_or(|had| had < count))
 }
 
 /// The fix that a proposal is; None where it brings nothing that counts against the limit, or breaks another one.
-fn price(proposal: Proposal, context: &Context<'_>) -> Option<Fix> {
-    let Context { session, sizing, .. } = *context;
-    let parts = pack(&proposal.request, sizing);
-    let before_bytes = changeable_bytes(&context.parts, session, sizing);
-    let after_bytes = changeable_bytes(&parts, &proposal.session, sizing);
+fn price(proposal: Proposal, before: &State, context: &Context<'_>) -> Option<Fix> {
+    let sizing = context.sizing;
+    let (session_before, session_after) = (before.asked.session(), proposal.asked.session());
+    let parts = pack(&proposal.asked.request, sizing);
+    let before_bytes = changeable_bytes(&before.parts, &session_before, sizing);
+    let after_bytes = changeable_bytes(&parts, &session_after, sizing);
     let saved_bytes = before_bytes.checked_sub(after_bytes).filter(|&bytes| bytes > 0)?;
-    let before_percent = percent(&context.parts, session, sizing).value;
-    let after = percent(&parts, &proposal.session, sizing);
+    let before_percent = percent(&before.parts, &session_before, sizing).value;
+    let after = percent(&parts, &session_after, sizing);
     // A token that is padded stays as large as its padding says, and base64 counts three bytes at a time.
-    if after.value >= before_percent || adds_problems(&proposal.request, context) {
+    if after.value >= before_percent || adds_problems(&proposal.asked.request, before) {
         return None;
     }
-    Some(Fix {
-        rule: proposal.rule,
-        title: proposal.title,
-        effect: proposal.effect,
-        before_percent,
-        after,
-        saved_bytes,
-        detail: proposal.detail,
-        request: proposal.request,
-        session: proposal.session,
-    })
+    let effect = proposal.change.effect;
+    let documents = before.documents.iter().cloned().chain(proposal.documents).collect();
+    Some(Fix { changes: vec![proposal.change], effect, before_percent, after, saved_bytes, asked: proposal.asked, documents })
 }
 
 #[cfg(test)]

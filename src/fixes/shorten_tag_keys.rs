@@ -1,12 +1,12 @@
 //! A tag's key is packed like its value, byte for byte. Whoever reads the tag (`aws:PrincipalTag/key` in policies, the caller's rules,
 //! reports) must learn the new key: needs review. Not for requests of more than [`super::MAX_TAGS`] tags, since each key is compared with each.
 
-use super::{Context, Effect, Proposal, counted, join, without_effect};
-use crate::packing::Request;
+use super::{Change, Context, Effect, Proposal, State, counted, join, without_effect};
+use crate::packing::{Asked, Request};
 
-pub(super) fn rule(context: &Context<'_>) -> Option<Proposal> {
-    let inherited_tags = &context.request.inherited_tags;
-    let mut changed = context.tags()?.to_vec();
+pub(super) fn rule(_context: &Context<'_>, state: &State) -> Option<Proposal> {
+    let inherited_tags = &state.asked.request.inherited_tags;
+    let mut changed = state.tags()?.to_vec();
     // Case does not tell keys apart; see `limits::same_key`.
     let inherited: Vec<String> = inherited_tags.iter().map(|(key, _)| key.to_lowercase()).collect();
     let mut lower: Vec<String> = changed.iter().map(|(key, _)| key.to_lowercase()).collect();
@@ -25,16 +25,18 @@ pub(super) fn rule(context: &Context<'_>) -> Option<Proposal> {
         *key = short;
     }
     (!renamed.is_empty()).then(|| Proposal {
-        rule: "shorten-tag-keys",
-        effect: Effect::NeedsReview,
-        title: format!("shorten {}", counted(renamed.len(), "tag key")),
-        detail: join([
-            renamed.join(", "),
-            "policies that read aws:PrincipalTag or aws:RequestTag must use the new keys".to_owned(),
-            without_effect::letter_case(context.request).unwrap_or_default(),
-        ]),
-        request: Request { tags: changed, ..context.request.clone() },
-        session: *context.session,
+        change: Change {
+            rule: "shorten-tag-keys",
+            effect: Effect::NeedsReview,
+            title: format!("shorten {}", counted(renamed.len(), "tag key")),
+            detail: join([
+                renamed.join(", "),
+                "policies that read aws:PrincipalTag or aws:RequestTag must use the new keys".to_owned(),
+                without_effect::letter_case(&state.asked.request).unwrap_or_default(),
+            ]),
+        },
+        asked: Asked { request: Request { tags: changed, ..state.asked.request.clone() }, ..state.asked.clone() },
+        documents: Vec::new(),
     })
 }
 

@@ -20,16 +20,26 @@ fn with_tags(tags: &[(&str, &str)]) -> Request {
     Request { tags: tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(), ..Request::default() }
 }
 
+pub(super) fn suggested(request: &Request, session: &Session, sizing: &Sizing, redact: bool) -> Vec<Fix> {
+    let asked = Asked { request: request.clone(), session: *session, ..Asked::new(session.operation, session.caller_kind) };
+    suggest(Subject { asked: &asked, peers: &[] }, sizing, &Advice { redact, ..Advice::default() })
+}
+
+/// The fix that is `rule` alone.
+pub(super) fn only<'a>(fixes: &'a [Fix], rule: &str) -> &'a Fix {
+    fixes.iter().find(|fix| fix.rule() == rule).unwrap_or_else(|| panic!("no {rule}"))
+}
+
 fn fixes(request: &Request) -> Vec<Fix> {
-    suggest(request, &session(), Profile::builtin().sizing(Regime::PackedPolicy), false)
+    suggested(request, &session(), Profile::builtin().sizing(Regime::PackedPolicy), false)
 }
 
 fn fix(request: &Request, rule: &str) -> Fix {
-    fixes(request).into_iter().find(|fix| fix.rule == rule).unwrap_or_else(|| panic!("no {rule}"))
+    only(&fixes(request), rule).clone()
 }
 
-fn rules(request: &Request) -> Vec<&'static str> {
-    fixes(request).iter().map(|fix| fix.rule).collect()
+fn rules(request: &Request) -> Vec<String> {
+    fixes(request).iter().map(Fix::rule).collect()
 }
 
 fn document(statements: &str) -> String {
@@ -44,10 +54,10 @@ fn sids_are_dropped_and_priced() {
     let fix = fix(&with_policy(&document(READ)), "drop-sids");
     assert_eq!(fix.effect, Effect::SameMeaning);
     assert_eq!(fix.saved_bytes, 1 + 1 + 4);
-    assert_eq!(fix.title, "drop 1 Sid or Id element from the policy");
+    assert_eq!(fix.title(), "drop 1 Sid or Id element from the policy");
     let text = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::b/*"}]}"#;
-    assert_eq!(fix.request.policy.as_deref(), Some(text));
-    assert_eq!(fix.detail, format!("policy: {text}"));
+    assert_eq!(fix.asked.request.policy.as_deref(), Some(text));
+    assert_eq!(fix.detail(), format!("policy: {text}"));
     assert!((fix.before_percent - fix.after.value - 100.0 * 6.0 / 460.0).abs() < 1e-9);
 }
 
@@ -57,18 +67,18 @@ fn covered_actions_and_resources_are_dropped_with_what_covers_them() {
         r#"{"Effect":"Allow","Action":["s3:GetObject","S3:get*","s3:PutObject","s3:GetObject"],"Resource":["*","arn:aws:s3:::b/*"]}"#;
     let fix = fix(&with_policy(&document(statement)), "drop-covered");
     assert_eq!(
-        fix.request.policy.as_deref(),
+        fix.asked.request.policy.as_deref(),
         Some(document(r#"{"Effect":"Allow","Action":["S3:get*","s3:PutObject"],"Resource":"*"}"#).as_str())
     );
-    assert_eq!(fix.title, "drop 3 actions or resources covered by others of the same statement");
-    assert!(fix.detail.starts_with("`s3:GetObject` is covered by `S3:get*`, `s3:GetObject` is covered by `S3:get*`"), "{}", fix.detail);
+    assert_eq!(fix.title(), "drop 3 actions or resources covered by others of the same statement");
+    assert!(fix.detail().starts_with("`s3:GetObject` is covered by `S3:get*`, `s3:GetObject` is covered by `S3:get*`"), "{}", fix.detail());
 }
 
 #[test]
 fn statements_that_differ_in_one_list_are_merged() {
     let merged = fix(&with_policy(&document(&[READ, WRITE].join(","))), "merge-statements");
     assert_eq!(
-        merged.request.policy.as_deref(),
+        merged.asked.request.policy.as_deref(),
         Some(
             document(r#"{"Sid":"Read","Effect":"Allow","Action":["s3:GetObject","s3:PutObject"],"Resource":"arn:aws:s3:::b/*"}"#).as_str()
         )
@@ -93,7 +103,7 @@ fn statements_that_differ_in_more_are_left_alone() {
         ],
     ];
     for pair in pairs {
-        assert!(!rules(&with_policy(&document(&pair.join(",")))).contains(&"merge-statements"), "{pair:?}");
+        assert!(!rules(&with_policy(&document(&pair.join(",")))).contains(&"merge-statements".to_owned()), "{pair:?}");
     }
 }
 
@@ -101,8 +111,8 @@ fn statements_that_differ_in_more_are_left_alone() {
 fn all_rewrites_together_save_more_than_each() {
     let request = with_policy(&document(&[READ, WRITE].join(",")));
     let together = fix(&request, "all-same-meaning");
-    for one in fixes(&request).iter().filter(|one| one.effect == Effect::SameMeaning && one.rule != "all-same-meaning") {
-        assert!(one.saved_bytes < together.saved_bytes, "{}", one.rule);
+    for one in fixes(&request).iter().filter(|one| one.effect == Effect::SameMeaning && one.rule() != "all-same-meaning") {
+        assert!(one.saved_bytes < together.saved_bytes, "{}", one.rule());
     }
 }
 
@@ -111,19 +121,19 @@ fn a_managed_policy_replaces_the_document_but_never_the_eleventh_arn() {
     let mut request = with_policy(&document(&[READ, WRITE].join(",")));
     let managed = fix(&request, "use-managed-policy");
     assert_eq!(managed.effect, Effect::NeedsReview);
-    assert_eq!((managed.request.policy.as_deref(), managed.request.policy_arns.len()), (None, 1));
-    assert!(managed.title.contains("in the role's account"));
+    assert_eq!((managed.asked.request.policy.as_deref(), managed.asked.request.policy_arns.len()), (None, 1));
+    assert!(managed.title().contains("in the role's account"));
     request.policy_arns = vec!["arn:aws:iam::111122223333:policy/p".to_owned(); 10];
-    assert!(!rules(&request).contains(&"use-managed-policy"));
+    assert!(!rules(&request).contains(&"use-managed-policy".to_owned()));
 }
 
 #[test]
 fn a_federation_token_always_keeps_a_policy() {
     let federated = Session::new(Operation::GetFederationToken, CallerKind::IamUser);
     for regime in Regime::ALL {
-        for fix in suggest(&with_policy(&document(&[READ, WRITE].join(","))), &federated, Profile::builtin().sizing(regime), false) {
-            assert!(fix.request.policy.is_some() || !fix.request.policy_arns.is_empty(), "{}", fix.rule);
-            assert_ne!(fix.rule, "use-source-identity");
+        for fix in suggested(&with_policy(&document(&[READ, WRITE].join(","))), &federated, Profile::builtin().sizing(regime), false) {
+            assert!(fix.asked.request.policy.is_some() || !fix.asked.request.policy_arns.is_empty(), "{}", fix.rule());
+            assert_ne!(fix.rule(), "use-source-identity");
         }
     }
 }
@@ -133,28 +143,28 @@ fn short_tag_keys_never_meet_another_key() {
     let mut request = with_tags(&[("department", "1"), ("DE", "2"), ("cost-center", "3")]);
     request.inherited_tags = vec![("CC".to_owned(), "4".to_owned())];
     let fix = fix(&request, "shorten-tag-keys");
-    let keys: Vec<_> = fix.request.tags.iter().map(|(key, _)| key.as_str()).collect();
+    let keys: Vec<_> = fix.asked.request.tags.iter().map(|(key, _)| key.as_str()).collect();
     assert_eq!(keys, ["de2", "DE", "cc2"]);
     assert_eq!(fix.saved_bytes, 7 + 8);
-    assert!(fix.detail.contains("`department` to `de2` (7 bytes less)"));
-    assert!(fix.detail.ends_with("writing tags in lower case saves 0 bytes: a letter takes one byte in either case"));
+    assert!(fix.detail().contains("`department` to `de2` (7 bytes less)"));
+    assert!(fix.detail().ends_with("writing tags in lower case saves 0 bytes: a letter takes one byte in either case"));
 }
 
 #[test]
 fn an_identity_tag_moves_to_the_source_identity_where_that_pays() {
     let request = with_tags(&[("user", "anna@example.com"), ("e-mail", "anna@example.com"), ("team", "x")]);
     let moved = fix(&request, "use-source-identity");
-    assert_eq!(moved.request.tags, [("team".to_owned(), "x".to_owned())]);
-    assert_eq!(moved.session.source_identity_bytes, Some(16));
+    assert_eq!(moved.asked.request.tags, [("team".to_owned(), "x".to_owned())]);
+    assert_eq!(moved.asked.session.source_identity_bytes, Some(16));
     assert_eq!(moved.saved_bytes, 23 + 25);
     let in_token = |request: &Request| {
-        let found = suggest(request, &session(), Profile::builtin().sizing(Regime::SessionToken), false);
-        found.into_iter().find(|fix| fix.rule == "use-source-identity").map(|fix| fix.saved_bytes)
+        let found = suggested(request, &session(), Profile::builtin().sizing(Regime::SessionToken), false);
+        found.into_iter().find(|fix| fix.rule() == "use-source-identity").map(|fix| fix.saved_bytes)
     };
     assert_eq!(in_token(&request), Some(48 - 16 - 25));
     assert_eq!(in_token(&with_tags(&[("user", "anna@example.com")])), None);
-    assert!(!rules(&with_tags(&[("user", "a b")])).contains(&"use-source-identity"));
-    assert!(!rules(&with_tags(&[("user", "x")])).contains(&"use-source-identity"));
+    assert!(!rules(&with_tags(&[("user", "a b")])).contains(&"use-source-identity".to_owned()));
+    assert!(!rules(&with_tags(&[("user", "x")])).contains(&"use-source-identity".to_owned()));
 }
 
 #[test]
@@ -162,8 +172,8 @@ fn the_fewest_largest_tags_that_reach_the_target_are_dropped() {
     let (large, small) = ("v".repeat(200), "v".repeat(90));
     let request = with_tags(&[("a", &small), ("b", &large), ("c", &small)]);
     let fix = fix(&request, "drop-largest-tags");
-    assert_eq!(fix.request.tags.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>(), ["a", "c"]);
-    assert_eq!(fix.detail, "`b` (204 bytes)");
+    assert_eq!(fix.asked.request.tags.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>(), ["a", "c"]);
+    assert_eq!(fix.detail(), "`b` (204 bytes)");
     assert!(fix.after.value < TARGET_PERCENT);
 }
 
@@ -173,14 +183,14 @@ fn what_reaches_the_target_comes_first_and_keeps_the_meaning_if_it_can() {
     let request = Request { tags: vec![("team".to_owned(), "v".repeat(250))], ..with_policy(&document(&long_sid)) };
     let found = fixes(&request);
     assert!(found[0].before_percent > TARGET_PERCENT);
-    assert_eq!((found[0].rule, found[0].effect), ("drop-sids", Effect::SameMeaning));
+    assert_eq!((found[0].rule().as_str(), found[0].effect), ("drop-sids", Effect::SameMeaning));
     assert!(found[0].after.value < TARGET_PERCENT && found.iter().any(|fix| fix.after.value < found[0].after.value));
 }
 
 #[test]
 fn calls_by_aws_services_get_no_fixes() {
     let service = Session::new(Operation::AssumeRole, CallerKind::AwsService);
-    assert_eq!(suggest(&with_policy(&document(READ)), &service, Profile::builtin().sizing(Regime::PackedPolicy), false), []);
+    assert_eq!(suggested(&with_policy(&document(READ)), &service, Profile::builtin().sizing(Regime::PackedPolicy), false), []);
 }
 
 #[test]
@@ -190,10 +200,10 @@ fn redaction_leaves_no_policy_text_and_no_tag_value() {
     let mut request = with_policy(&document(&[secret, double].join(", ")));
     request.tags = vec![("user".to_owned(), "secret@example.com".to_owned()), ("team".to_owned(), "secret-team".to_owned())];
     for regime in Regime::ALL {
-        let found = suggest(&request, &session(), Profile::builtin().sizing(regime), true);
+        let found = suggested(&request, &session(), Profile::builtin().sizing(regime), true);
         assert!(found.len() >= 6);
         for fix in found {
-            let shown = format!("{} {}", fix.title, fix.detail).to_lowercase();
+            let shown = format!("{} {}", fix.title(), fix.detail()).to_lowercase();
             assert!(!shown.contains("secret"), "{shown}");
         }
     }
@@ -206,7 +216,7 @@ fn advice_without_effect_is_named_only_where_it_applies() {
     assert_eq!(without_effect(&with_policy(&document(READ)), 7).len(), 1);
     let both = Request { policy: Some(document(READ).replace(',', ", ")), ..with_tags(&[("Team", "x")]) };
     assert_eq!(without_effect(&both, 0).len(), 2);
-    assert!(fix(&both, "drop-sids").detail.contains("removing white space from the policy saves 0 bytes"));
+    assert!(fix(&both, "drop-sids").detail().contains("removing white space from the policy saves 0 bytes"));
 }
 
 #[test]
@@ -229,7 +239,7 @@ fn requests_far_beyond_what_sts_takes_are_weighed_and_left_alone() {
     let tags: Vec<_> = (0..100_000).map(|number| (format!("department-{number:06}"), "x".to_owned())).collect();
     let request = Request { tags, ..with_policy(&document(&statements)) };
     for regime in Regime::ALL {
-        assert_eq!(suggest(&request, &session(), Profile::builtin().sizing(regime), false), []);
+        assert_eq!(suggested(&request, &session(), Profile::builtin().sizing(regime), false), []);
     }
     let parts = pack(&request, &Profile::builtin().packed_policy);
     assert_eq!(parts.tag_bytes, 100_000 * (17 + 1 + 3));
@@ -246,7 +256,7 @@ fn the_rules_end_just_beyond_their_bounds() {
         let empty = document(&READ.replace("Read", "")).len();
         document(&READ.replace("Read", &"S".repeat(bytes - empty)))
     };
-    assert!(rules(&with_policy(&of_bytes(MAX_POLICY_BYTES))).contains(&"drop-sids"));
+    assert!(rules(&with_policy(&of_bytes(MAX_POLICY_BYTES))).contains(&"drop-sids".to_owned()));
     assert_eq!(rules(&with_policy(&of_bytes(MAX_POLICY_BYTES + 1))), [""; 0]);
     let tags = |count: usize| Request {
         tags: (1..count).map(|number| (format!("department-{number}"), "x".to_owned())).collect(),
@@ -264,7 +274,7 @@ fn a_fix_never_breaks_a_limit_in_plain_characters() {
     assert_eq!(rules(&with_policy(&document(&escaped))), ["use-managed-policy"]);
     // Where the character was there before, nothing gets worse.
     let plain = READ.replace("b/*", "b/€/*");
-    assert!(rules(&with_policy(&document(&plain))).contains(&"drop-sids"));
+    assert!(rules(&with_policy(&document(&plain))).contains(&"drop-sids".to_owned()));
     // Nor do other problems that remain keep a fix back.
     let tags: Vec<_> = (0..60).map(|number| (format!("department-{number}#"), "x".to_owned())).collect();
     let many = Request { tags, ..Request::default() };
@@ -351,15 +361,15 @@ proptest! {
             .collect();
         let before_bytes = pack(&request, &Profile::builtin().packed_policy).packed_bytes();
         for fix in fixes(&request) {
-            prop_assert!(pack(&fix.request, &Profile::builtin().packed_policy).packed_bytes() + fix.saved_bytes == before_bytes);
+            prop_assert!(pack(&fix.asked.request, &Profile::builtin().packed_policy).packed_bytes() + fix.saved_bytes == before_bytes);
             if fix.effect == Effect::SameMeaning {
-                let rewritten = Policy::parse(fix.request.policy.as_deref().unwrap()).unwrap();
+                let rewritten = Policy::parse(fix.asked.request.policy.as_deref().unwrap()).unwrap();
                 for action in ["s3:GetObject", "S3:GETOBJECT", "s3:PutObject", "ec2:DescribeVpcs", "iam:GetUser"] {
                     for resource in ["arn:aws:s3:::b/ab", "arn:aws:s3:::b/x", "arn:aws:s3:::c", "arn:aws:sqs:eu:1:b/ab", "x"] {
                         prop_assert_eq!(
                             decide(&rewritten, action, resource, &holds),
                             decide(&policy, action, resource, &holds),
-                            "{} on {} by {}", action, resource, fix.rule
+                            "{} on {} by {}", action, resource, fix.rule()
                         );
                     }
                 }

@@ -8,6 +8,8 @@
 //!
 //! [grammar of IAM policies]: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar.html
 
+#[cfg(feature = "fixes")]
+mod actions;
 mod json;
 mod print;
 mod read;
@@ -15,6 +17,8 @@ mod read;
 use std::fmt;
 use std::str::FromStr;
 
+#[cfg(feature = "fixes")]
+pub use actions::{ActionList, ActionListError};
 pub use json::Json;
 
 /// A policy document: its elements in the order of the text.

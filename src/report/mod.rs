@@ -20,6 +20,7 @@ use chrono::NaiveDate;
 use polars::prelude::PolarsError;
 
 use crate::findings::{Finding, recompute, shown};
+use crate::fixes::Fix;
 use crate::scan::Scan;
 use crate::sts_call::Outcome;
 use crate::trail::StoreError;
@@ -194,6 +195,7 @@ fn principals(scan: &Scan, findings: &[Finding], redact: bool, row: &mut dyn FnM
         let worst = finding.worst.and_then(|slot| scan.calls.get(slot)).and_then(|call| call.event_id.text(&scan.names));
         let (verdict, trend) = (&finding.verdict, &finding.trend);
         let best = finding.fixes.first();
+        let best_title = best.map(Fix::title);
         row(&[
             Cell::Text(role.as_deref()),
             Cell::Text(caller.as_deref()),
@@ -219,7 +221,7 @@ fn principals(scan: &Scan, findings: &[Finding], redact: bool, row: &mut dyn FnM
             Cell::Text(trend.driver.map(|part| part.name())),
             Cell::Text(worst.as_deref()),
             Cell::Flag(finding.actionable),
-            Cell::Text(best.map(|fix| fix.title.as_str())),
+            Cell::Text(best_title.as_deref()),
             Cell::Decimal(best.map(|fix| fix.after.value)),
         ]);
     }
@@ -267,15 +269,15 @@ fn fixes(scan: &Scan, findings: &[Finding], redact: bool, row: &mut dyn FnMut(&[
                 Cell::Text(caller.as_deref()),
                 Cell::Text(Some(finding.operation.name())),
                 count(rank),
-                Cell::Text(Some(fix.rule)),
-                Cell::Text(Some(&fix.title)),
+                Cell::Text(Some(&fix.rule())),
+                Cell::Text(Some(&fix.title())),
                 Cell::Text(Some(fix.effect.name())),
                 Cell::Decimal(Some(fix.before_percent)),
                 Cell::Decimal(Some(fix.after.value)),
                 Cell::Decimal(Some(fix.after.low)),
                 Cell::Decimal(Some(fix.after.high)),
                 count(fix.saved_bytes),
-                Cell::Text(Some(&fix.detail)),
+                Cell::Text(Some(&fix.detail())),
             ]);
         }
     }

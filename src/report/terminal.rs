@@ -220,7 +220,7 @@ fn one(text: &mut String, scan: &Scan, finding: &Finding, redact: bool, style: S
     match finding.fixes.first() {
         Some(fix) => {
             let review = if fix.effect == crate::fixes::Effect::NeedsReview { ", needs review" } else { "" };
-            line("fix: ", &format!("{} -> {:.0} %{review}", fix.title, fix.after.value));
+            line("fix: ", &format!("{} -> {:.0} %{review}", fix.title(), fix.after.value));
         }
         None if !finding.actionable => line("", "an AWS service makes this request: nobody here can change it"),
         None => {}

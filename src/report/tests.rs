@@ -3,6 +3,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::*;
+use crate::fixes::Advice;
 use crate::packing::Profile;
 use crate::scan::{Filter, scan};
 use crate::trail::{self, Reach, Store};
@@ -15,7 +16,7 @@ fn report(place: Place, formats: &[Format], layout: Layout, until: Option<i64>) 
     let folder = report.claim.path.clone();
     assert!(folder.exists());
     let scan = scan(listing, &Filter { until, ..Filter::default() }, Profile::builtin(), &|_| ());
-    let findings = crate::findings::findings(&scan, until, &[], false);
+    let findings = crate::findings::findings(&scan, until, &[], &Advice::default());
     (report.write(&scan, &findings, "{}\n", false), folder)
 }
 
