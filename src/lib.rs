@@ -16,6 +16,8 @@ pub mod cli;
 pub mod findings;
 #[cfg(feature = "fixes")]
 pub mod fixes;
+#[cfg(feature = "fixes")]
+pub mod proof;
 #[cfg(feature = "cli")]
 pub mod record;
 #[cfg(feature = "cli")]
