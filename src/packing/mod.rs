@@ -359,6 +359,13 @@ impl Packer {
         [parts(request, first, old), parts(request, second, new)]
     }
 
+    /// Packed bytes of `policy` alone, as [`Parts::policy_bytes`] of a request that passes its text.
+    pub fn policy_bytes(&mut self, policy: &Policy, sizing: &Sizing) -> u32 {
+        self.plain.clear();
+        let statements = sizing.plain_form.write(policy, &mut self.plain);
+        policy_bytes(self.measured(Some(statements), sizing), sizing).0
+    }
+
     fn measure(&mut self, text: &str, sizing: &Sizing) -> Measured {
         self.plain.clear();
         let statements = match Policy::parse(text) {
@@ -368,6 +375,11 @@ impl Packer {
                 None
             }
         };
+        self.measured(statements, sizing)
+    }
+
+    /// Both forms of what stands in the buffer.
+    fn measured(&mut self, statements: Option<u32>, sizing: &Sizing) -> Measured {
         let at = self.encoders.iter().position(|encoder| encoder.codec() == sizing.codec).unwrap_or_else(|| {
             // The older goes: what is asked for again is more likely to be among the newer.
             if self.encoders.len() >= ENCODERS {

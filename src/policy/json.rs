@@ -249,7 +249,11 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Appends `text` as a JSON string; only what JSON demands is escaped.
+/// Appends `text` as a JSON string, in as few characters as can be.
+///
+/// Escaped is what JSON demands, and what STS does not take in the text of a policy: [characters beyond U+00FF].
+///
+/// [characters beyond U+00FF]: https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
 pub(super) fn write_string(text: &str, out: &mut String) {
     out.push('"');
     for character in text.chars() {
@@ -259,10 +263,20 @@ pub(super) fn write_string(text: &str, out: &mut String) {
             '\n' => out.push_str("\\n"),
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
+            '\u{8}' => out.push_str("\\b"),
+            '\u{c}' => out.push_str("\\f"),
             control if control < ' ' => {
                 out.push_str("\\u00");
                 for nibble in [u32::from(control) >> 4, u32::from(control) & 15] {
                     out.push(char::from_digit(nibble, 16).unwrap_or('0'));
+                }
+            }
+            beyond if beyond > '\u{ff}' => {
+                for unit in beyond.encode_utf16(&mut [0; 2]) {
+                    out.push_str("\\u");
+                    for shift in [12, 8, 4, 0] {
+                        out.push(char::from_digit(u32::from(*unit) >> shift & 15, 16).unwrap_or('0'));
+                    }
                 }
             }
             other => out.push(other),
@@ -369,6 +383,7 @@ mod tests {
             let mut printed = String::new();
             write_string(&text, &mut printed);
             prop_assert_eq!(parse(&printed).unwrap(), Json::String(text.clone()));
+            prop_assert!(printed.chars().all(|character| ('\u{20}'..='\u{ff}').contains(&character)), "STS takes no other characters");
             prop_assert_eq!(serde_json::from_str::<String>(&printed).unwrap(), text);
         }
     }

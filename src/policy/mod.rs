@@ -11,8 +11,10 @@
 #[cfg(feature = "fixes")]
 mod actions;
 mod json;
+mod operator;
 mod print;
 mod read;
+mod variables;
 
 use std::fmt;
 use std::str::FromStr;
@@ -20,6 +22,8 @@ use std::str::FromStr;
 #[cfg(feature = "fixes")]
 pub use actions::{ActionList, ActionListError};
 pub use json::Json;
+pub use operator::{Comparison, Operator, SetPrefix, UnknownOperator};
+pub use variables::{Piece, pieces};
 
 /// A policy document: its elements in the order of the text.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
