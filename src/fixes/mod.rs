@@ -1,18 +1,28 @@
 //! What can be changed in a call to make its session smaller: each change weighed by packing the changed request, and each that is said to keep the meaning proven
 //! to by [`crate::proof`].
 //!
-//! One file per rule; each says why its change is possible and what it may break. A rule gives changed calls or nothing; proof, pricing, search, ranking and redaction
-//! are here.
+//! One file per rule; each says why its change is possible and what it may break. A rewrite changes a policy in place and keeps its meaning; a rule gives
+//! changed calls or nothing. Pricing and redaction are here, search, ranking and proof in `search` and `proven`.
 
 mod drop_covered;
+mod drop_covered_statements;
+mod drop_denied;
 mod drop_sids;
 mod drop_tags;
+mod drop_version;
+mod known;
 mod lower_minimum;
 mod managed_policy;
 mod merge_statements;
+mod order;
+mod proven;
+mod search;
 mod shorten_tag_keys;
+mod single_values;
 mod source_identity;
 mod wildcard;
+mod wildcard_actions;
+mod wildcard_resources;
 mod without_effect;
 
 use std::collections::BTreeMap;
@@ -21,7 +31,7 @@ use std::fmt;
 use sha2::{Digest, Sha256};
 
 use crate::packing::limits::{Names, problems};
-use crate::packing::{Asked, CallerKind, Estimate, Parts, Regime, Request, Session, Sizing, pack, percent, token_bytes};
+use crate::packing::{Asked, CallerKind, Estimate, Operation, Packer, Parts, Regime, Request, Session, Sizing, pack, percent, token_bytes};
 use crate::policy::{ActionList, Policy};
 
 pub use without_effect::without_effect;
@@ -35,6 +45,9 @@ pub const MAX_POLICY_BYTES: usize = 8 << 10;
 
 /// Policies with more statements get no rules either.
 pub const MAX_STATEMENTS: usize = 200;
+
+/// The most fixes that are suggested for a call.
+pub const MOST_FIXES: usize = 12;
 
 /// Requests with more tags, inherited ones counted, get no rules about tags: STS takes 50.
 pub const MAX_TAGS: usize = 200;
@@ -148,6 +161,89 @@ impl Fix {
     }
 }
 
+/// What can be done for a call.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Suggestions {
+    /// What [`suggest`] gives.
+    pub fixes: Vec<Fix>,
+    /// The rewrites that leave the fewest bytes of those that keep the policy's meaning; None where none saves any.
+    pub smallest_same_meaning: Option<Fix>,
+}
+
+/// Rewrites of the policy that keep its meaning, in the order in which they are made: what names statements is said before names go.
+const REWRITES: [Rewrite; 8] = [
+    drop_covered::REWRITE,
+    drop_covered_statements::REWRITE,
+    drop_denied::REWRITE,
+    merge_statements::REWRITE,
+    single_values::REWRITE,
+    drop_sids::REWRITE,
+    drop_version::REWRITE,
+    order::REWRITE,
+];
+
+macro_rules! rules {
+    ($($name:ident $(proven by $proof:ident)?,)*) => {
+        &[$(Rule {
+            propose: |context, state| $name::rule(context, state).into_iter().collect(),
+            proof: rules!(@proof $($proof)?),
+        },)*]
+    };
+    (@proof) => { Proof::OfEffect };
+    (@proof $proof:ident) => { Proof::$proof };
+}
+
+/// Rules whose changes somebody has to look at, the least intrusive first.
+const RULES: &[Rule] = rules![
+    lower_minimum,
+    wildcard_actions proven by KnownActions,
+    shorten_tag_keys,
+    source_identity,
+    managed_policy,
+    wildcard_resources,
+    drop_tags,
+];
+
+/// A rewrite of a policy that keeps its meaning.
+struct Rewrite {
+    /// Its name, in kebab case.
+    rule: &'static str,
+    /// What to do, in one line, for so many of what `apply` says.
+    title: fn(usize) -> String,
+    /// Changes the policy, and says what it did, one text a change; nothing where there is nothing to do.
+    apply: fn(&mut Policy, &mut Scale<'_>) -> Vec<String>,
+    /// Whether what it did belongs into the detail.
+    says_what: bool,
+}
+
+/// A rule about a call.
+struct Rule {
+    propose: fn(&Context<'_>, &State) -> Vec<Proposal>,
+    proof: Proof,
+}
+
+/// What is proven of a rule's changes to the policy.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Proof {
+    /// The meaning is the same where the change says so, else nothing.
+    OfEffect,
+    /// The meaning is the same over the actions known today.
+    KnownActions,
+}
+
+/// Weighs policies, one after another.
+struct Scale<'a> {
+    packer: Packer,
+    sizing: &'a Sizing,
+}
+
+impl Scale<'_> {
+    /// Packed bytes of the policy.
+    fn bytes(&mut self, policy: &Policy) -> u32 {
+        self.packer.policy_bytes(policy, self.sizing)
+    }
+}
+
 /// A call on its way to a smaller one, with what rules want to know of it.
 #[derive(Clone)]
 struct State {
@@ -176,56 +272,29 @@ struct Context<'a> {
 /// The changes that bring the call down by something that counts against the limit, best first; none of them breaks a limit in plain
 /// characters that the request kept.
 ///
-/// `sizing` has the figures of the regime that judges the call, with the limit to stay under. First those that bring it under the target: of them the ones that keep the meaning, then the ones that leave the least. Then
-/// those that do not, by what they leave. A call by an AWS service gets none, since nobody can change it. Beyond [`MAX_POLICY_BYTES`],
-/// [`MAX_STATEMENTS`] and [`MAX_TAGS`] the policy, or the tags, are left alone.
+/// `sizing` has the figures of the regime that judges the call, with the limit to stay under. First the smallest sets of changes that bring it under the
+/// target: of them those that keep the meaning, then the ones of fewer changes, then the least intrusive. Then what does not bring it there, by what it
+/// leaves; where nothing does, the first is the best that was found, and says so. Each rule stands alone in the list too where it brings something, and a
+/// set does not where fewer of its changes bring as much. At most [`MOST_FIXES`].
+///
+/// A call by an AWS service gets none, since nobody can change it. Beyond [`MAX_POLICY_BYTES`], [`MAX_STATEMENTS`] and [`MAX_TAGS`] the policy, or the
+/// tags, are left alone.
 pub fn suggest(subject: Subject<'_>, sizing: &Sizing, advice: &Advice) -> Vec<Fix> {
+    suggestions(subject, sizing, advice).fixes
+}
+
+/// What [`suggest`] gives, and the smallest the call gets with its meaning kept.
+pub fn suggestions(subject: Subject<'_>, sizing: &Sizing, advice: &Advice) -> Suggestions {
     if subject.asked.session.caller_kind == CallerKind::AwsService {
-        return Vec::new();
+        return Suggestions::default();
     }
-    let context = Context { subject, sizing, advice };
-    let before = State::new(subject.asked.clone(), &context);
-    let rewrites = [drop_sids::rule(&context, &before), drop_covered::rule(&context, &before), merge_statements::rule(&context, &before)];
-    let mut fixes: Vec<Fix> = rewrites.into_iter().flatten().filter_map(|proposal| price(proposal, &before, &context)).collect();
-    if let Some(together) = all_rewrites(&context, &before).and_then(|proposal| price(proposal, &before, &context))
-        && fixes.len() > 1
-        && fixes.iter().all(|one| one.saved_bytes < together.saved_bytes)
-    {
-        fixes.push(together);
-    }
-    let reviews = [
-        managed_policy::rule(&context, &before),
-        source_identity::rule(&context, &before),
-        shorten_tag_keys::rule(&context, &before),
-        drop_tags::rule(&context, &before),
-        lower_minimum::rule(&context, &before),
-    ];
-    fixes.extend(reviews.into_iter().flatten().filter_map(|proposal| price(proposal, &before, &context)));
-    fixes.sort_by(|one, other| {
-        let misses_target = |fix: &Fix| fix.after.value >= advice.target_percent;
-        misses_target(one).cmp(&misses_target(other)).then_with(|| {
-            let by_effect = one.effect.cmp(&other.effect);
-            let by_size = one.after.value.total_cmp(&other.after.value);
-            if misses_target(one) { by_size.then(by_effect) } else { by_effect.then(by_size) }
-        })
-    });
-    fixes
+    search::run(&Context { subject, sizing, advice })
 }
 
 fn moderate_policy(request: &Request) -> Option<Policy> {
     let text = request.policy.as_deref().filter(|text| text.len() <= MAX_POLICY_BYTES)?;
     let policy = Policy::parse(text).ok()?;
     (policy.statements().count() <= MAX_STATEMENTS).then_some(policy)
-}
-
-/// Every rewrite that keeps the meaning, one after the other: merging makes new duplicates, so they are dropped after it.
-fn all_rewrites(context: &Context<'_>, before: &State) -> Option<Proposal> {
-    let mut policy = before.policy.clone()?;
-    drop_sids::rewrite(&mut policy);
-    drop_covered::rewrite(&mut policy);
-    merge_statements::rewrite(&mut policy);
-    drop_covered::rewrite(&mut policy);
-    Some(before.rewritten("all-same-meaning", "apply every rewrite that keeps the policy's meaning", String::new(), &policy, context))
 }
 
 impl State {
@@ -240,20 +309,25 @@ impl State {
         has_moderate_tags(&self.asked.request).then_some(self.asked.request.tags.as_slice())
     }
 
-    /// A proposal that changes nothing but the policy, and keeps its meaning.
-    fn rewritten(&self, rule: &'static str, title: impl Into<String>, what: String, policy: &Policy, context: &Context<'_>) -> Proposal {
-        let text = policy.to_string();
-        let shown = if context.advice.redact { format!("policy {}", short_hash(&text)) } else { format!("policy: {text}") };
-        let mut detail = join([what, shown]);
-        if let Some(note) = without_effect::white_space(&self.asked.request) {
-            detail = join([detail, note]);
-        }
-        Proposal {
-            change: Change { rule, effect: Effect::SameMeaning, title: title.into(), detail },
-            asked: Asked { request: Request { policy: Some(text), ..self.asked.request.clone() }, ..self.asked.clone() },
-            documents: Vec::new(),
-        }
+    /// The call with another policy.
+    fn with_policy(&self, policy: &Policy) -> Asked {
+        Asked { request: Request { policy: Some(policy.to_string()), ..self.asked.request.clone() }, ..self.asked.clone() }
     }
+}
+
+/// How many of `documents`, each of which goes further than the one before, are worth proposing in place of the policy: as many as bring the call under
+/// the target, where some do, and all.
+fn reaching(context: &Context<'_>, state: &State, documents: &[&Policy]) -> Vec<usize> {
+    let reaches = |policy: &Policy| {
+        let asked = state.with_policy(policy);
+        let parts = pack(&asked.request, context.sizing);
+        price(&asked, &parts, context.sizing).percent.value < context.advice.target_percent
+    };
+    let mut counts: Vec<usize> = documents.iter().position(|policy| reaches(policy)).map(|at| at + 1).into_iter().collect();
+    if !documents.is_empty() && !counts.contains(&documents.len()) {
+        counts.push(documents.len());
+    }
+    counts
 }
 
 fn join(parts: impl IntoIterator<Item = String>) -> String {
@@ -323,23 +397,24 @@ fn adds_problems(request: &Request, before: &State) -> bool {
     after.iter().any(|(kind, count)| had.get(kind).is_none_or(|had| had < count))
 }
 
-/// The fix that a proposal is; None where it brings nothing that counts against the limit, or breaks another one.
-fn price(proposal: Proposal, before: &State, context: &Context<'_>) -> Option<Fix> {
-    let sizing = context.sizing;
-    let (session_before, session_after) = (before.asked.session(), proposal.asked.session());
-    let parts = pack(&proposal.asked.request, sizing);
-    let before_bytes = changeable_bytes(&before.parts, &session_before, sizing);
-    let after_bytes = changeable_bytes(&parts, &session_after, sizing);
-    let saved_bytes = before_bytes.checked_sub(after_bytes).filter(|&bytes| bytes > 0)?;
-    let before_percent = percent(&before.parts, &session_before, sizing).value;
-    let after = percent(&parts, &session_after, sizing);
-    // A token that is padded stays as large as its padding says, and base64 counts three bytes at a time.
-    if after.value >= before_percent || adds_problems(&proposal.asked.request, before) {
-        return None;
-    }
-    let effect = proposal.change.effect;
-    let documents = before.documents.iter().cloned().chain(proposal.documents).collect();
-    Some(Fix { changes: vec![proposal.change], effect, before_percent, after, saved_bytes, asked: proposal.asked, documents })
+/// Where a call stands: percent of the limit, and what of it a fix can change.
+#[derive(Clone, Copy, Debug)]
+struct Price {
+    percent: Estimate,
+    changeable_bytes: u32,
+}
+
+fn price(asked: &Asked, parts: &Parts, sizing: &Sizing) -> Price {
+    let session = asked.session();
+    Price { percent: percent(parts, &session, sizing), changeable_bytes: changeable_bytes(parts, &session, sizing) }
+}
+
+/// Whether `after` may be proposed in place of `before`: it breaks no limit in plain characters that the other kept, and a federation token, whose session
+/// without a policy could do nothing, keeps one.
+fn is_possible(after: &Asked, before: &State) -> bool {
+    let has_policy = |asked: &Asked| asked.request.policy.is_some() || !asked.request.policy_arns.is_empty();
+    let loses_all = before.asked.session.operation == Operation::GetFederationToken && has_policy(&before.asked) && !has_policy(after);
+    !loses_all && !adds_problems(&after.request, before)
 }
 
 #[cfg(test)]

@@ -7,22 +7,65 @@
 
 /// Whether the action pattern `wide` covers `narrow`. Case does not count in actions.
 pub(super) fn action_covers(wide: &str, narrow: &str) -> bool {
-    covers(&wide.to_ascii_lowercase(), &narrow.to_ascii_lowercase())
+    covers(wide, narrow, |one, other| one.eq_ignore_ascii_case(&other))
 }
 
 /// Whether the resource pattern `wide` covers `narrow`. Case counts.
 pub(super) fn resource_covers(wide: &str, narrow: &str) -> bool {
-    covers(wide, narrow)
+    covers(wide, narrow, |one, other| one == other)
 }
 
-fn covers(wide: &str, narrow: &str) -> bool {
+/// Whether some action may fit both patterns; true where it is not sure.
+pub(super) fn actions_overlap(one: &str, other: &str) -> bool {
+    overlap(one, other, |one, other| one.eq_ignore_ascii_case(&other))
+}
+
+/// Whether some resource may fit both patterns; true where it is not sure.
+pub(super) fn resources_overlap(one: &str, other: &str) -> bool {
+    overlap(one, other, |one, other| one == other)
+}
+
+fn covers(wide: &str, narrow: &str, same: fn(u8, u8) -> bool) -> bool {
     if wide == "*" || wide == narrow {
         return true;
     }
     if wide.contains("${") || narrow.contains("${") {
         return false;
     }
-    matches(wide.as_bytes(), narrow.as_bytes())
+    matches(wide.as_bytes(), narrow.as_bytes(), same)
+}
+
+/// Every `*` is taken to cross everything, and a variable to be anything: what overlaps then may not overlap for IAM, but not the other way.
+fn overlap(one: &str, other: &str, same: fn(u8, u8) -> bool) -> bool {
+    if one.contains("${") || other.contains("${") {
+        return true;
+    }
+    let (one, other) = (one.as_bytes(), other.as_bytes());
+    // Whether what is left of both, from each place of `other` on, can be one text.
+    let mut reach = vec![false; other.len() + 1];
+    for at in (0..=one.len()).rev() {
+        let mut next = vec![false; other.len() + 1];
+        for place in (0..=other.len()).rev() {
+            let below = reach.get(place).copied().unwrap_or(false);
+            let right = next.get(place + 1).copied().unwrap_or(false);
+            let across = reach.get(place + 1).copied().unwrap_or(false);
+            let fits = match (one.get(at), other.get(place)) {
+                (None, None) => true,
+                (Some(b'*'), Some(b'*')) => below || right,
+                (Some(b'*'), None) => below,
+                (None, Some(b'*')) => right,
+                (Some(b'*'), Some(_)) | (Some(_), Some(b'*')) => below || right,
+                (Some(b'?'), Some(_)) | (Some(_), Some(b'?')) => across,
+                (Some(&letter), Some(&other)) => same(letter, other) && across,
+                (None, Some(_)) | (Some(_), None) => false,
+            };
+            if let Some(slot) = next.get_mut(place) {
+                *slot = fits;
+            }
+        }
+        reach = next;
+    }
+    reach.first().copied().unwrap_or(false)
 }
 
 /// Matches the pattern `wide` against the text of `narrow`, in which `*` and `?` stand for what no literal of `wide` can match: any
@@ -30,7 +73,7 @@ fn covers(wide: &str, narrow: &str) -> bool {
 ///
 /// One pass with a memory of the last `*`, as for a plain pattern: a later `*` can take whatever an earlier one could. Where an earlier
 /// one stops at a `:`, no later one can be reached, and the answer is no.
-fn matches(wide: &[u8], narrow: &[u8]) -> bool {
+fn matches(wide: &[u8], narrow: &[u8], same: fn(u8, u8) -> bool) -> bool {
     let (mut at_wide, mut at_narrow) = (0, 0);
     let mut star: Option<(usize, usize)> = None;
     loop {
@@ -47,7 +90,7 @@ fn matches(wide: &[u8], narrow: &[u8]) -> bool {
                 at_narrow += 1;
                 continue;
             }
-            (Some(literal), Some(one)) if literal == one && *literal != b'?' => {
+            (Some(&literal), Some(&one)) if literal != b'?' && same(literal, one) => {
                 at_wide += 1;
                 at_narrow += 1;
                 continue;
@@ -108,6 +151,18 @@ pub(super) mod tests {
             if resource_covers(&wide, &narrow) && glob(narrow.as_bytes(), text.as_bytes()) {
                 prop_assert!(glob(wide.as_bytes(), text.as_bytes()));
             }
+        }
+
+        #[test]
+        fn patterns_that_share_a_text_overlap(one in "[ab*?]{0,6}", other in "[ab*?]{0,6}", text in "[ab]{0,6}") {
+            if glob(one.as_bytes(), text.as_bytes()) && glob(other.as_bytes(), text.as_bytes()) {
+                prop_assert!(resources_overlap(&one, &other));
+            }
+        }
+
+        #[test]
+        fn a_text_overlaps_what_matches_it_and_nothing_else(pattern in "[ab*?]{0,6}", text in "[ab]{0,6}") {
+            prop_assert_eq!(resources_overlap(&pattern, &text), glob(pattern.as_bytes(), text.as_bytes()));
         }
 
         #[test]
