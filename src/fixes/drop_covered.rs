@@ -1,9 +1,9 @@
-//! An action, a resource or a condition value that another one of the same list covers adds nothing: a list means any of its members, under `Not...` and
-//! negated operators too, which mean none of them. Effect: same meaning.
+//! An action, a resource or a condition value that another one of the same list covers adds nothing: a list means any of its members, under `Not...` too.
+//! Of negated operators only what stands there twice goes, and no text with a policy variable goes but for that. Effect: same meaning.
 //!
 //! Each is compared with each, so not for policies beyond [`super::MAX_POLICY_BYTES`] or [`super::MAX_STATEMENTS`].
 
-use super::known::{self, value_covers};
+use super::known::{self, has_variable, value_covers};
 use super::wildcard::{action_covers, resource_covers};
 use super::{Rewrite, Scale, counted};
 use crate::policy::{Clause, Policy, Scalar, Scalars, Values};
@@ -54,6 +54,7 @@ fn scalars(operator: &str, values: &mut Scalars, dropped: &mut Vec<String>) {
 }
 
 fn shorten<T>(all: Vec<T>, covers: impl Fn(&T, &T) -> bool, text: fn(&T) -> &str, dropped: &mut Vec<String>) -> Vec<T> {
+    let covers = |wide: &T, narrow: &T| text(wide) == text(narrow) || (!has_variable(text(narrow)) && covers(wide, narrow));
     let mut kept: Vec<T> = Vec::with_capacity(all.len());
     let mut say = |narrow: &T, wide: &T| {
         dropped.push(if text(narrow) == text(wide) {
@@ -101,7 +102,9 @@ mod tests {
             ("StringEqualsIgnoreCase", r#"["a","A"]"#, Some(r#""a""#)),
             ("StringLike", r#"["home/x","home/*"]"#, Some(r#""home/*""#)),
             ("ForAnyValue:StringLikeIfExists", r#"["home/x","home/*"]"#, Some(r#""home/*""#)),
-            ("StringNotLike", r#"["home/x","home/*"]"#, Some(r#""home/*""#)),
+            ("StringNotLike", r#"["home/x","home/*"]"#, None),
+            ("StringNotLike", r#"["home/*","home/*"]"#, Some(r#""home/*""#)),
+            ("StringLike", r#"["${aws:username}","*"]"#, None),
             ("ForAnyValue:StringNotLike", r#"["home/x","home/*"]"#, None),
             ("StringLike", r#"["${aws:username}/x","*/x"]"#, None),
             ("ArnLike", r#"["arn:aws:s3:::b","arn:aws:s3:*"]"#, None),

@@ -3,7 +3,7 @@
 //!
 //! Each statement is compared with each, so not for policies beyond [`super::MAX_POLICY_BYTES`] or [`super::MAX_STATEMENTS`].
 
-use super::known::{self, Known, Set};
+use super::known::{self, Known, Set, has_variable};
 use super::{Rewrite, Scale, counted};
 use crate::policy::{Clause, Effect, Policy, Statement};
 
@@ -30,7 +30,7 @@ pub(super) fn drop_parts(policy: &mut Policy, decides: fn(Effect, Effect) -> boo
             .enumerate()
             .filter(|(other, (_, gone))| *other != index && !**gone)
             .filter_map(|(_, ((other, name), _))| Some((name.as_str(), known::known(other)?)))
-            .filter(|(_, wide)| decides(wide.effect, narrow.effect))
+            .filter(|(_, wide)| decides(wide.effect, narrow.effect) && wide.variables().is_subset(&narrow.variables()))
             .collect();
         let name = names.get(index).map_or("", String::as_str);
         let coverer = |piece: &Known<'_>| others.iter().find(|(_, wide)| wide.covers(piece)).map(|(name, _)| *name);
@@ -66,7 +66,8 @@ fn shorten<'a>(statement: &mut Statement, of_actions: bool, coverer: &dyn Fn(&Kn
     for text in texts {
         let alone = Set::Of(std::slice::from_ref(text));
         let piece = if of_actions { Known { actions: alone, ..known } } else { Known { resources: alone, ..known } };
-        match coverer(&piece) {
+        // Without a variable the statement might hold where it did not.
+        match coverer(&piece).filter(|_| !has_variable(text)) {
             Some(by) => dropped.push((text.clone(), by)),
             None => kept.push(text.clone()),
         }
@@ -130,6 +131,14 @@ mod tests {
         for (one, other) in [
             (r#"{"Effect":"Deny","Action":"s3:GetObject","Resource":"b"}"#, WIDE),
             (r#"{"Effect":"Allow","Action":"s3:GetObject","Resource":"b","Principal":"x"}"#, WIDE),
+            (
+                r#"{"Effect":"Allow","Action":"s3:GetObject","Resource":"b"}"#,
+                r#"{"Effect":"Allow","Action":"s3:*","Resource":["*","${aws:username}"]}"#,
+            ),
+            (
+                r#"{"Effect":"Allow","Action":["s3:GetObject","ec2:*"],"Resource":["c","${aws:username}"]}"#,
+                r#"{"Effect":"Allow","Action":"ec2:*","Resource":"${aws:username}"}"#,
+            ),
             (
                 r#"{"Effect":"Allow","Action":"s3:GetObject","Resource":"*"}"#,
                 r#"{"Effect":"Allow","Action":"s3:*","Resource":"*","Condition":{"StringEquals":{"k":"a"}}}"#,

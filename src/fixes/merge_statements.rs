@@ -2,7 +2,8 @@
 //! "A on R" and "B on R" is "A or B on R". Effect: same meaning, for `Allow` and for `Deny`, where everything else is equal.
 //!
 //! It does not hold for `NotAction`, `NotResource` and negated operators, whose lists say what is left out, nor for `ForAllValues`: two values of a request
-//! may fit one statement each and together neither; nor for `Null`.
+//! may fit one statement each and together neither; nor for `Null`; nor where they have different policy variables, since one that is missing may void the
+//! statement it stands in.
 //!
 //! Each statement is compared with each, so not for policies beyond [`super::MAX_POLICY_BYTES`] or [`super::MAX_STATEMENTS`].
 
@@ -111,7 +112,7 @@ enum Difference {
 
 fn merge(one: &Statement, other: &Statement) -> Option<Statement> {
     let (left, right) = (known::known(one)?, known::known(other)?);
-    if left.effect != right.effect {
+    if left.effect != right.effect || left.variables() != right.variables() {
         return None;
     }
     let difference = difference(&left, &right)?;

@@ -1,4 +1,6 @@
-//! The door to the proof that two policies mean the same.
+//! The door to the proof that two policies mean the same: [`crate::proof`], which shares no code with the rules.
+
+use crate::proof::{Actions, Comparison, compare};
 
 /// What a proof says.
 #[derive(Clone, Debug, PartialEq)]
@@ -6,13 +8,16 @@ pub(super) enum Verdict {
     /// They mean the same.
     Same,
     /// They do not.
-    #[expect(dead_code, reason = "nothing compares yet")]
     Differs,
     /// It cannot be told, and why.
     Undecided(String),
 }
 
 /// Compares two policies over every action there may be, or over those of `actions` alone.
-pub(super) fn proven(_before: &str, _after: &str, _actions: Option<&[String]>) -> Verdict {
-    Verdict::Same
+pub(super) fn proven(before: &str, after: &str, actions: Option<&[String]>) -> Verdict {
+    match compare(before, after, actions.map_or(Actions::Any, Actions::Known)) {
+        Comparison::Same => Verdict::Same,
+        Comparison::Differs(_) => Verdict::Differs,
+        Comparison::Undecided(reason) => Verdict::Undecided(reason),
+    }
 }

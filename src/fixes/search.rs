@@ -232,6 +232,11 @@ impl Search<'_> {
                 return;
             }
             found.sort_by(|one, other| one.value().total_cmp(&other.value()).then(one.mask.count_ones().cmp(&other.mask.count_ones())));
+            // What fewer changes bring as well leads nowhere new.
+            let does_as_much = |fewer: &Candidate, one: &Candidate| {
+                fewer.mask != one.mask && fewer.mask & one.mask == fewer.mask && fewer.bytes() <= one.bytes()
+            };
+            found.retain(|one| !self.pool.iter().any(|fewer| does_as_much(fewer, one)));
             let mut seen = Vec::new();
             found.retain(|one| {
                 let is_new = !seen.contains(&(one.mask, one.bytes()));

@@ -1,7 +1,7 @@
 //! Whether one pattern of a policy covers another: matches everything the other can match.
 //!
-//! Only what can be proven counts. A `*` that is not the last character is taken not to cross a `:`, and a text with a policy variable
-//! (`${...}`) is covered by itself and by `*` alone, since nothing tells what it becomes. See [wildcards in resource elements].
+//! Only what can be proven counts. A `*` is taken not to cross a `:`, but for one at the end of the last part of an ARN, which is the sixth; and a text with
+//! a policy variable (`${...}`) is covered by itself and by `*` alone, since nothing tells what it becomes. See [wildcards in resource elements].
 //!
 //! [wildcards in resource elements]: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_resource.html
 
@@ -76,10 +76,13 @@ fn overlap(one: &str, other: &str, same: fn(u8, u8) -> bool) -> bool {
 fn matches(wide: &[u8], narrow: &[u8], same: fn(u8, u8) -> bool) -> bool {
     let (mut at_wide, mut at_narrow) = (0, 0);
     let mut star: Option<(usize, usize)> = None;
+    let is_last_part = wide.iter().filter(|&&byte| byte == b':').count() >= 5;
     loop {
         match (wide.get(at_wide), narrow.get(at_narrow)) {
             (None, None) => return true,
-            (Some(b'*'), _) if at_wide + 1 == wide.len() => return true,
+            (Some(b'*'), _) if at_wide + 1 == wide.len() && (is_last_part || !narrow.iter().skip(at_narrow).any(|&byte| byte == b':')) => {
+                return true;
+            }
             (Some(b'*'), _) => {
                 star = Some((at_wide, at_narrow));
                 at_wide += 1;
@@ -143,6 +146,8 @@ pub(super) mod tests {
     fn a_star_inside_does_not_cross_a_colon() {
         assert!(!resource_covers("arn:aws:*:table", "arn:aws:dynamodb:eu-west-1:1:table"));
         assert!(resource_covers("arn:aws:dynamodb:*:1:table", "arn:aws:dynamodb:eu-west-1:1:table"));
+        assert!(!resource_covers("arn:aws:*", "arn:aws:s3:::b"));
+        assert!(resource_covers("arn:aws:logs:*:1:log-group:*", "arn:aws:logs:eu-west-1:1:log-group:g:log-stream:*"));
     }
 
     proptest! {
