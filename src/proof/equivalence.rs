@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::automaton::{self, Class};
 use super::diagram::{Diagram, Node};
-use super::document::{Document, Kind, Odd, Quantifier, Statement, Test};
+use super::document::{Document, Kind, Odd, Quantifier, Statement, Test, Value};
 use super::evaluate::{self, Request, action_manner, resource_manner, value_manner};
 use super::pattern::{self, Piece, Token};
 use super::{Actions, Colons, Decision, Doubt, Reading, Witness};
@@ -268,9 +268,9 @@ struct Key<'a> {
     /// What one value can match, with the variable that some value does.
     classes: Vec<(Class, Node)>,
     /// Operators with values of unknown order, with the variable that some value fulfils them.
-    atoms: BTreeMap<(Kind, &'a str), Node>,
+    atoms: BTreeMap<(Kind, &'a Value), Node>,
     /// The same for fulfilling none of several.
-    others: BTreeMap<(Kind, Vec<&'a str>), Node>,
+    others: BTreeMap<(Kind, &'a [Value]), Node>,
     present: Option<Node>,
     null: Option<Node>,
 }
@@ -386,9 +386,9 @@ impl<'a> Key<'a> {
             Kind::Null => {}
             Kind::Other(_) => {
                 for value in &test.values {
-                    self.atoms.insert((test.kind, value.text.as_str()), Node::FALSE);
+                    self.atoms.insert((test.kind, value), Node::FALSE);
                 }
-                self.others.insert((test.kind, texts(test)), Node::FALSE);
+                self.others.insert((test.kind, test.values.as_slice()), Node::FALSE);
             }
         }
     }
@@ -434,11 +434,8 @@ impl<'a> Key<'a> {
                 self.classes.push((class, variable));
             }
         }
-        for ((_, text), variable) in &mut self.atoms {
-            *variable = diagram.variable()?;
-            if text.is_empty() { &mut empty } else { &mut values }.push(*variable);
-        }
-        for variable in self.others.values_mut() {
+        // What these operators make of the empty text is not known.
+        for variable in self.atoms.values_mut().chain(self.others.values_mut()) {
             *variable = diagram.variable()?;
             empty.push(*variable);
         }
@@ -471,11 +468,11 @@ impl<'a> Key<'a> {
         // Some value matches; some value matches none.
         let (mut matched, mut failed) = (Node::FALSE, Node::FALSE);
         if let Kind::Other(_) = test.kind {
-            for text in texts(test) {
-                let one = self.atoms.get(&(test.kind, text)).copied().unwrap_or(Node::FALSE);
+            for value in &test.values {
+                let one = self.atoms.get(&(test.kind, value)).copied().unwrap_or(Node::FALSE);
                 matched = diagram.or(matched, one)?;
             }
-            failed = self.others.get(&(test.kind, texts(test))).copied().unwrap_or(Node::FALSE);
+            failed = self.others.get(&(test.kind, test.values.as_slice())).copied().unwrap_or(Node::FALSE);
         } else {
             let wanted: BTreeSet<usize> = test
                 .values
@@ -510,11 +507,6 @@ fn none_of(variables: &[Node], diagram: &mut Diagram) -> Result<Node, Doubt> {
         none = diagram.choose(variable, Node::FALSE, none)?;
     }
     Ok(none)
-}
-
-/// The values of a test as they are told apart.
-fn texts(test: &Test) -> Vec<&str> {
-    test.values.iter().map(|value| value.text.as_str()).collect()
 }
 
 /// The search for a difference under one reading.
@@ -722,10 +714,10 @@ impl Key<'_> {
             states.push(filled);
         }
         let mut near: Vec<String> = Vec::new();
-        for (kind, text) in self.atoms.keys() {
-            near.extend(neighbours(*kind, text));
+        for (kind, value) in self.atoms.keys() {
+            near.extend(neighbours(*kind, &value.text));
         }
-        let true_atoms = self.atoms.iter().filter(|(_, node)| held.contains(node)).map(|((_, text), _)| (*text).to_owned());
+        let true_atoms = self.atoms.iter().filter(|(_, node)| held.contains(node)).map(|((_, value), _)| value.text.clone());
         let mut together = sure.clone();
         together.extend(true_atoms);
         if together.is_empty() {

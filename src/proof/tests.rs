@@ -334,6 +334,12 @@ fn variables_in_conditions_are_texts_of_their_own() {
     not_same(&with("StringLike", r#""${aws:username}/*""#), &with("StringLike", r#""${aws:userid}/*""#));
     undecided(&with("StringLike", r#"["${aws:username}/*","*"]"#), &with("StringLike", r#""*""#));
     same(&with("StringLike", r#"["${aws:username,'n'}/*","*"]"#), &with("StringLike", r#""*""#));
+    // The same text is another one where `${` begins nothing.
+    for operator in ["StringEquals", "StringLike", "StringEqualsIgnoreCase"] {
+        for text in [r#""${*}""#, r#""${aws:username}""#] {
+            not_same(&with(operator, text), &with(operator, text).replace("2012", "2008"));
+        }
+    }
     assert!(undecided(&with("NumericEquals", r#""${aws:username}""#), &with("NumericEquals", r#""1""#)).contains("statement 1"));
 }
 
@@ -345,6 +351,13 @@ fn an_empty_text_may_count_as_no_value() {
         &on(r#""StringEquals":{"a:k":""},"ForAllValues:StringLike":{"a:k":"?"}"#),
         &on(r#""StringEquals":{"a:k":"x"},"StringLike":{"a:k":"y"},"ForAllValues:StringLike":{"a:k":["z","w"]}"#),
     );
+}
+
+#[test]
+fn an_empty_text_may_be_null_and_a_number_or_a_date_all_the_same() {
+    not_same(&on(r#""Null":{"a:k":true},"NumericLessThan":{"a:k":"1"}"#), &on(r#""Null":{"a:k":true},"NumericEquals":{"a:k":"1"}"#));
+    not_same(&on(r#""Null":{"a:k":true},"StringEquals":{"a:k":""}"#), &on(r#""Null":{"a:k":true},"StringEquals":{"a:k":"x"}"#));
+    same(&on(r#""Null":{"a:k":true},"StringEquals":{"a:k":"y"}"#), &on(r#""Null":{"a:k":true},"StringEquals":{"a:k":"x"}"#));
 }
 
 #[test]

@@ -100,8 +100,8 @@ pub fn decide(document: &Value, request: &Request, reading: Reading) -> Verdict 
     let variables = document.get("Version").is_some_and(|version| version == "2012-10-17");
     let evaluation = Evaluation { request, reading, variables };
     let statements = match &document["Statement"] {
-        Value::Array(statements) => statements.clone(),
-        one => vec![one.clone()],
+        Value::Array(statements) => statements.as_slice(),
+        one => std::slice::from_ref(one),
     };
     let applies = |effect: &str| statements.iter().any(|one| one["Effect"] == effect && evaluation.statement(one));
     if applies("Deny") {
@@ -119,17 +119,19 @@ impl Evaluation<'_> {
     }
 
     fn statement(&self, statement: &Value) -> bool {
-        if self.reading.void && self.unresolved(statement) {
-            return false;
-        }
         let action = |value: &Value| list(value).iter().any(|pattern| self.action(pattern));
         let resource = |value: &Value| list(value).iter().any(|pattern| self.pattern(pattern, &self.request.resource, 5, true, false));
-        let action = statement.get("Action").is_some_and(action) || statement.get("NotAction").is_some_and(|value| !action(value));
-        let resource =
-            statement.get("Resource").is_some_and(resource) || statement.get("NotResource").is_some_and(|value| !resource(value));
+        let element = |name: &str, not: &str, matches: &dyn Fn(&Value) -> bool| match (statement.get(name), statement.get(not)) {
+            (Some(value), _) => matches(value),
+            (_, Some(value)) => !matches(value),
+            _ => false,
+        };
         let holds =
             |(operator, keys): (&String, &Value)| keys.as_object().unwrap().iter().all(|(key, values)| self.test(operator, key, values));
-        action && resource && statement.get("Condition").is_none_or(|condition| condition.as_object().unwrap().iter().all(holds))
+        element("Action", "NotAction", &action)
+            && element("Resource", "NotResource", &resource)
+            && statement.get("Condition").is_none_or(|condition| condition.as_object().unwrap().iter().all(holds))
+            && !(self.reading.void && self.unresolved(statement))
     }
 
     /// Whether some variable of a statement has no value.
