@@ -20,6 +20,7 @@ mod search;
 mod shorten_tag_keys;
 mod single_values;
 mod source_identity;
+mod stored_policy;
 mod wildcard;
 mod wildcard_actions;
 mod wildcard_resources;
