@@ -25,7 +25,7 @@ pub(super) fn rule(context: &Context<'_>, state: &State) -> Option<Proposal> {
     let detail = join([
         format!("PolicyArns: {}", stored.arns.join(", ")),
         stored.note(),
-        sameness(context, text),
+        sameness(context),
         arn_price(context.sizing).to_owned(),
         format!("policy: {shown}"),
     ]);
@@ -54,13 +54,14 @@ pub(super) fn arn_price(sizing: &Sizing) -> &'static str {
 }
 
 /// In how many requests of the caller the policy has this text.
-fn sameness(context: &Context<'_>, text: &str) -> String {
+fn sameness(context: &Context<'_>) -> String {
     let must = "the text must be the same for every session that passes it";
     let peers = context.subject.peers;
     if peers.is_empty() {
         return must.to_owned();
     }
-    let alike = peers.iter().filter(|peer| peer.policy.as_deref() == Some(text)).count();
+    // As it was sent, before other changes.
+    let alike = peers.iter().filter(|peer| peer.policy == context.subject.asked.request.policy).count();
     let texts: HashSet<&str> = peers.iter().filter_map(|peer| peer.policy.as_deref()).collect();
     let others = match texts.len() {
         0 | 1 => String::new(),

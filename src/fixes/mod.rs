@@ -4,6 +4,7 @@
 //! One file per rule; each says why its change is possible and what it may break. A rewrite changes a policy in place and keeps its meaning; a rule gives
 //! changed calls or nothing. Pricing and redaction are here, search, ranking and proof in `search` and `proven`.
 
+mod authorization;
 mod drop_covered;
 mod drop_covered_statements;
 mod drop_denied;
@@ -21,6 +22,7 @@ mod shorten_tag_keys;
 mod single_values;
 mod source_identity;
 mod stored_policy;
+mod tag_reads;
 mod wildcard;
 mod wildcard_actions;
 mod wildcard_resources;
@@ -35,6 +37,7 @@ use crate::packing::limits::{Names, problems};
 use crate::packing::{Asked, CallerKind, Estimate, Operation, Packer, Parts, Regime, Request, Session, Sizing, pack, percent, token_bytes};
 use crate::policy::{ActionList, Policy};
 
+pub use authorization::{AuthorizationDetailsError, TagReaders};
 pub use without_effect::without_effect;
 
 /// The percentage of the limit that fixes aim at unless another is asked for.
@@ -96,11 +99,13 @@ pub struct Advice {
     pub actions: ActionList,
     /// Whether titles and details show short hashes for tag values, session names and policy texts. Changed calls and documents are never redacted.
     pub redact: bool,
+    /// Which policies read which tags; None where that is not known.
+    pub readers: Option<TagReaders>,
 }
 
 impl Default for Advice {
     fn default() -> Advice {
-        Advice { target_percent: TARGET_PERCENT, actions: ActionList::shipped(), redact: false }
+        Advice { target_percent: TARGET_PERCENT, actions: ActionList::shipped(), redact: false, readers: None }
     }
 }
 
