@@ -23,6 +23,7 @@ mod single_values;
 mod source_identity;
 mod stored_policy;
 mod tag_reads;
+mod template;
 mod wildcard;
 mod wildcard_actions;
 mod wildcard_resources;
@@ -206,6 +207,7 @@ const RULES: &[Rule] = rules![
     shorten_tag_keys,
     source_identity,
     managed_policy,
+    template,
     wildcard_resources,
     drop_tags,
 ];

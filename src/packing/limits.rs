@@ -471,6 +471,11 @@ pub fn is_source_identity(text: &str) -> bool {
     name_problem(text, SOURCE_IDENTITY_CHARS).is_none() && !is_reserved(text)
 }
 
+/// Whether `text` may be the value of a tag; an empty one may.
+pub fn is_tag_value(text: &str) -> bool {
+    chars(text) <= TAG_VALUE_CHARS && text.chars().all(is_tag_char) && !is_reserved(text)
+}
+
 /// The form of the parameters that weigh nothing and are in no [`Request`]: least and most characters, and the characters beside letters and
 /// digits; None where any are allowed.
 const FORMS: [(&str, u32, u32, Option<&str>); 9] = [
