@@ -4,21 +4,27 @@
 //! One file per rule; each says why its change is possible and what it may break. A rewrite changes a policy in place and keeps its meaning; a rule gives
 //! changed calls or nothing. Pricing and redaction are here, search, ranking and proof in `search` and `proven`.
 
+mod audit_reference;
 mod authorization;
 mod drop_covered;
 mod drop_covered_statements;
 mod drop_denied;
 mod drop_sids;
 mod drop_tags;
+mod drop_unread_tags;
 mod drop_version;
+mod inherited_tags;
 mod known;
 mod lower_minimum;
 mod managed_policy;
 mod merge_statements;
 mod order;
+mod pod_identity;
 mod proven;
 mod search;
+mod session_names;
 mod shorten_tag_keys;
+mod shorten_tag_values;
 mod single_values;
 mod source_identity;
 mod stored_policy;
@@ -190,9 +196,9 @@ const REWRITES: [Rewrite; 8] = [
 ];
 
 macro_rules! rules {
-    ($($name:ident $(proven by $proof:ident)?,)*) => {
+    ($($module:ident :: $rule:ident $(proven by $proof:ident)?,)*) => {
         &[$(Rule {
-            propose: |context, state| $name::rule(context, state).into_iter().collect(),
+            propose: |context, state| $module::$rule(context, state).into_iter().collect(),
             proof: rules!(@proof $($proof)?),
         },)*]
     };
@@ -202,14 +208,21 @@ macro_rules! rules {
 
 /// Rules whose changes somebody has to look at, the least intrusive first.
 const RULES: &[Rule] = rules![
-    lower_minimum,
-    wildcard_actions proven by KnownActions,
-    shorten_tag_keys,
-    source_identity,
-    managed_policy,
-    template,
-    wildcard_resources,
-    drop_tags,
+    lower_minimum::rule,
+    session_names::shorten_session_name,
+    wildcard_actions::rule proven by KnownActions,
+    drop_unread_tags::rule,
+    pod_identity::rule,
+    shorten_tag_values::rule,
+    shorten_tag_keys::rule,
+    session_names::shorten_source_identity,
+    source_identity::rule,
+    managed_policy::rule,
+    template::rule,
+    audit_reference::rule,
+    inherited_tags::rule,
+    wildcard_resources::rule,
+    drop_tags::rule,
 ];
 
 /// A rewrite of a policy that keeps its meaning.

@@ -311,7 +311,7 @@ fn the_rules_end_just_beyond_their_bounds() {
         inherited_tags: vec![("team".to_owned(), "x".to_owned())],
         ..Request::default()
     };
-    assert_eq!(rules(&tags(MAX_TAGS)), ["drop-largest-tags", "shorten-tag-keys"]);
+    assert_eq!(rules(&tags(MAX_TAGS)), ["drop-largest-tags", "shorten-tag-keys", "stop-inheriting-tags"]);
     assert_eq!(rules(&tags(MAX_TAGS + 1)), [""; 0]);
 }
 
@@ -397,7 +397,82 @@ fn policies() -> impl Strategy<Value = Policy> {
     })
 }
 
+fn nasty_tags() -> impl Strategy<Value = Vec<(String, String)>> {
+    let key = prop_oneof![
+        select(vec!["user", "Department", "change-ticket", "eks-cluster-arn", "kubernetes-pod-uid", "ref", "É€", "a'b\"c", "${x}", ""])
+            .prop_map(str::to_owned),
+        "[a-zA-Z-]{1,40}",
+    ];
+    let value = prop_oneof![
+        select(vec![
+            "arn:aws-us-gov:eks:us-gov-west-1:111122223333:cluster/x",
+            "production",
+            "anna@example.com",
+            "$(x) '\"",
+            "",
+            "https://"
+        ])
+        .prop_map(str::to_owned),
+        any::<String>(),
+    ];
+    vec((key, value), 0..50)
+}
+
+fn nasty_policies() -> impl Strategy<Value = Option<String>> {
+    prop_oneof![
+        Just(None),
+        Just(Some("{\"Statement\": aws:PrincipalTag/user".to_owned())),
+        Just(Some("[]".to_owned())),
+        Just(Some(document(&READ.replace("b/*", "${aws:PrincipalTag/user}/${aws:PrincipalTag/É€}/é\u{20ac}")))),
+        Just(Some(document(&READ.replace("b/*", "b/one/*")))),
+        Just(Some(document(&READ.replace("b/*", "b/$two/*")))),
+    ]
+}
+
+fn nasty_asked() -> impl Strategy<Value = Asked> {
+    let operation = select(Operation::ALL.to_vec());
+    let kind = select(vec![CallerKind::IamUser, CallerKind::SamlUser, CallerKind::AwsService]);
+    let role = select(vec!["arn:aws-us-gov:iam::111122223333:role/a/b", "arn:aws-cn:iam::1:role/x'y", "", "role"]);
+    let name = prop::option::of(prop_oneof![any::<String>(), "[a-z-]{0,70}"]);
+    let arns = vec(select(vec!["arn:aws:iam::aws:policy/ReadOnlyAccess", "arn:aws-us-gov:iam::111122223333:policy/b-session", "x"]), 0..11);
+    (operation, kind, role, name, nasty_policies(), arns, nasty_tags(), nasty_tags()).prop_map(
+        |(operation, kind, role, name, policy, arns, tags, inherited_tags)| Asked {
+            request: Request { policy, policy_arns: arns.into_iter().map(str::to_owned).collect(), tags, inherited_tags },
+            role_arn: Some(role.to_owned()),
+            source_identity: name.clone(),
+            session_name: name,
+            transitive_tag_keys: vec!["USER".to_owned(), "department".to_owned()],
+            ..Asked::new(operation, kind)
+        },
+    )
+}
+
 proptest! {
+    #[test]
+    fn whatever_is_asked_fixes_save_break_no_limit_and_leave_a_federated_user_a_policy(asked in nasty_asked(), regime in select(Regime::ALL.to_vec())) {
+        let peers = [asked.request.clone(), with_policy(&document(&READ.replace("b/*", "b/other/*")))];
+        let profile = Profile::builtin();
+        let before = Sizing::clone(profile.sizing(regime));
+        let found = suggest(Subject { asked: &asked, peers: &peers }, &before, &ADVICE);
+        prop_assert!(asked.session.caller_kind != CallerKind::AwsService || found.is_empty());
+        let kinds = problem_kinds(&asked.request, &asked.session);
+        for fix in found {
+            prop_assert!(fix.saved_bytes > 0 && fix.after.value < fix.before_percent, "{}", fix.rule());
+            for (kind, count) in problem_kinds(&fix.asked.request, &fix.asked.session) {
+                prop_assert!(kinds.get(&kind).is_some_and(|had| *had >= count), "{} {}", fix.rule(), kind);
+            }
+            let had = asked.request.policy.is_some() || !asked.request.policy_arns.is_empty();
+            let has = fix.asked.request.policy.is_some() || !fix.asked.request.policy_arns.is_empty();
+            prop_assert!(!had || has, "{}", fix.rule());
+            // A key that was transitive is so by its new name, or gone.
+            let transitive = |key: &String| fix.asked.request.tags.iter().any(|(own, _)| own.to_lowercase() == key.to_lowercase());
+            let was = |key: &String| asked.request.tags.iter().all(|(own, _)| own.to_lowercase() != key.to_lowercase());
+            for key in &fix.asked.transitive_tag_keys {
+                prop_assert!(transitive(key) || was(key), "{} {}", fix.rule(), key);
+            }
+        }
+    }
+
     #[test]
     fn same_meaning_rules_decide_as_before_and_weigh_less(policy in policies(), truths in any::<[bool; 2]>()) {
         let request = with_policy(&policy.to_string());
