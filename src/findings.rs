@@ -43,7 +43,9 @@ pub struct Finding {
     pub worst: Option<Slot>,
     /// False where nobody can change the request: the caller is an AWS service.
     pub actionable: bool,
-    /// Suggested changes to the worst request, best first; empty where the status asks for none.
+    /// The call that `fixes` change: the largest whose request is known. None where the status asks for no fixes.
+    pub asked: Option<Asked>,
+    /// Suggested changes to that call, best first; empty where the status asks for none.
     pub fixes: Vec<Fix>,
     /// What is often advised and saves nothing here.
     pub notes: Vec<String>,
@@ -58,6 +60,14 @@ impl Finding {
     /// The name of the limit that is nearest: [`STS`] or a ceiling's.
     pub fn limit_name(&self) -> &str {
         self.ceiling.as_ref().map_or(STS, |ceiling| ceiling.name.as_str())
+    }
+
+    /// The figures that sizes of the finding are computed by, with the limit it is about.
+    pub fn sizing<'a>(&self, scan: &'a Scan) -> Cow<'a, Sizing> {
+        match &self.ceiling {
+            None => Cow::Borrowed(scan.requests.sizing(self.regime)),
+            Some(ceiling) => Cow::Owned(Sizing { limit_bytes: ceiling.bytes, ..scan.requests.sizing(Regime::SessionToken).clone() }),
+        }
     }
 
     /// Why the series stands as it does, in words: the verdict's reason, and whether that is over.
@@ -297,6 +307,7 @@ fn finding(scan: &Scan, slots: &[Slot], end_day: i32, ceilings: &[&Ceiling], adv
         verdict,
         worst,
         actionable,
+        asked: None,
         fixes: Vec::new(),
         notes: Vec::new(),
     };
@@ -330,11 +341,7 @@ fn add_fixes(scan: &Scan, finding: &mut Finding, slots: &[Slot], advice: &Advice
     });
     let Some(call) = largest.and_then(|slot| scan.calls.get(slot)) else { return };
     let Some(request) = scan.requests.request(call.request) else { return };
-    let sizing = match &finding.ceiling {
-        None => Cow::Borrowed(scan.requests.sizing(finding.regime)),
-        // Priced against the limit that the finding is about.
-        Some(ceiling) => Cow::Owned(Sizing { limit_bytes: ceiling.bytes, ..scan.requests.sizing(Regime::SessionToken).clone() }),
-    };
+    let sizing = finding.sizing(scan);
     let session = call.session();
     let asked = Asked {
         request,
@@ -366,6 +373,7 @@ fn add_fixes(scan: &Scan, finding: &mut Finding, slots: &[Slot], advice: &Advice
             last.detail.push_str(note);
         }
     }
+    finding.asked = Some(asked);
 }
 
 /// How far the size that STS logged of `call` is from what the engine says, in points of the finding's limit: what no fix of the request that is logged can save,

@@ -120,9 +120,19 @@ fn the_samples_give_the_reports_in_the_repository() {
         summary[moving] = json!("");
     }
     made.insert("summary.json".to_owned(), format!("{summary:#}\n"));
+    for (path, bytes) in snapshot(&out.path().join("apply")) {
+        made.insert(format!("apply/{}", path.to_string_lossy()), text(&bytes));
+    }
+    let rewrite = std::env::var_os("PACKTRAIL_REWRITE_REPORTS").is_some();
+    if rewrite {
+        let _ = fs::remove_dir_all(root.join("reports/apply"));
+    } else {
+        let kept: Vec<String> = snapshot(&root.join("reports")).into_keys().map(|path| path.to_string_lossy().into_owned()).collect();
+        assert_eq!(kept, made.keys().cloned().collect::<Vec<_>>());
+    }
     for (name, made) in made {
         let path = root.join("reports").join(&name);
-        if std::env::var_os("PACKTRAIL_REWRITE_REPORTS").is_some() {
+        if rewrite {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(&path, &made).unwrap();
         }
@@ -565,7 +575,7 @@ fn what_a_killed_run_leaves_goes_with_the_next_and_another_run_at_the_same_time_
     });
     assert_eq!(ended.unwrap().code(), Some(4), "its input broke off");
     assert_eq!(summary(&out)["coverage"]["kept_calls"], 1, "the last to end stands");
-    let names: Vec<_> = snapshot(&out).into_keys().collect();
+    let names: Vec<_> = snapshot(&out).into_keys().filter(|path| !path.starts_with("apply")).collect();
     assert_eq!(names.len(), 9, "{names:?}");
     assert!(!out.join(".packtrail-0.tmp").exists());
 }
@@ -635,6 +645,87 @@ fn partitions_that_a_later_run_does_not_have_go_and_nothing_else_does() {
     for table in ["events", "daily"] {
         assert_eq!(partitions(&out, table).into_keys().collect::<Vec<_>>(), ["2026-08-01", "2026-08-02"], "{table}");
     }
+}
+
+/// The column `folder` of the table of fixes with the rank beside it, by what else names the finding.
+fn folders(out: &Path) -> Vec<(String, i64, Option<String>)> {
+    let (header, rows) = csv(&out.join("fixes.csv"));
+    let at = |name: &str| header.iter().position(|one| one == name).unwrap();
+    assert_eq!(header.last().unwrap(), "folder");
+    rows.into_iter()
+        .map(|row| {
+            let cell = |name: &str| row[at(name)].clone().unwrap_or_default();
+            let finding = [cell("role_arn"), cell("caller"), cell("operation")].join(" ");
+            (finding, cell("rank").parse().unwrap(), row[at("folder")].clone())
+        })
+        .collect()
+}
+
+#[test]
+fn the_three_best_fixes_of_a_finding_have_a_folder_each_and_the_table_names_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let out = directory.path().join("out");
+    analyze(Path::new("samples"), &out, &["--format", "csv"]);
+    let rows = folders(&out);
+    assert!(rows.iter().any(|(_, rank, _)| *rank > 3) && rows.iter().any(|(_, rank, _)| *rank == 3));
+    let mut named = Vec::new();
+    for (finding, rank, folder) in &rows {
+        assert_eq!(folder.is_some(), *rank <= 3, "{finding}");
+        let Some(folder) = folder else { continue };
+        assert!(folder.bytes().all(|one| one.is_ascii_alphanumeric() || b"-_./".contains(&one)) && folder.len() < 200, "{folder}");
+        let files = snapshot(&out.join(folder));
+        for name in ["README.md", "request.json", "commands.sh"] {
+            assert!(files.contains_key(Path::new(name)), "{folder} has {name}");
+        }
+        for (path, bytes) in files {
+            match path.extension().and_then(|extension| extension.to_str()) {
+                Some("json") => drop(serde_json::from_slice::<Value>(&bytes).unwrap()),
+                Some("sh") => {
+                    let checked = Command::new("bash").arg("-n").arg(out.join(folder).join(&path)).output();
+                    assert!(checked.is_ok_and(|checked| checked.status.success()), "{folder} {}", path.display());
+                }
+                _ => {}
+            }
+            named.push(Path::new(folder).join(path).to_string_lossy().into_owned());
+        }
+    }
+    named.sort();
+    let manifest: Value = serde_json::from_str(&fs::read_to_string(out.join("apply/packtrail-files.json")).unwrap()).unwrap();
+    assert_eq!(manifest["files"], json!(named));
+
+    // A finding's folder is called so in whatever report it stands.
+    let (role, first) = (rows[0].0.split(' ').next().unwrap(), rows[0].2.as_deref().unwrap().split('/').nth(1).unwrap());
+    analyze(Path::new("samples"), &out, &["--format", "csv", "--role", role]);
+    let fewer = folders(&out);
+    assert!(fewer.len() < rows.len() && fewer.iter().any(|(_, _, folder)| folder.as_deref().is_some_and(|folder| folder.contains(first))));
+    // The others are gone, and what is not packtrail's is not.
+    let own = out.join("apply").join(first).join("notes.txt");
+    fs::write(&own, "mine").unwrap();
+    assert!(named.iter().any(|name| !out.join(name).exists()));
+    analyze(Path::new("samples"), &out, &["--format", "csv", "--redact"]);
+    assert!(folders(&out).iter().all(|(_, _, folder)| folder.is_none()));
+    assert_eq!(snapshot(&out.join("apply")).into_keys().collect::<Vec<_>>(), [Path::new(first).join("notes.txt")]);
+    assert_eq!(fs::read_to_string(own).unwrap(), "mine");
+}
+
+#[test]
+fn options_about_fixes_reach_the_report_and_files_that_are_none_are_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let (out, actions) = (directory.path().join("out"), directory.path().join("actions.json"));
+    let first = |more: &[&str]| {
+        let ran = analyze(Path::new("samples"), &out, &[&["--format", "csv"][..], more].concat());
+        assert_eq!(ran.status.code(), Some(0), "{}", text(&ran.stderr));
+        fs::read_to_string(out.join("fixes.csv")).unwrap()
+    };
+    assert_eq!(first(&[]), first(&["--target", "70"]));
+    assert_ne!(first(&[]), first(&["--target", "45"]));
+    fs::write(&actions, "{\"s3\":\n [1]}").unwrap();
+    let named = actions.to_str().unwrap();
+    fs::remove_dir_all(&out).unwrap();
+    let ran = analyze(Path::new("samples"), &out, &["--actions", named]);
+    assert_eq!((ran.status.code(), out.exists()), (Some(1), false));
+    assert!(text(&ran.stderr).starts_with(&format!("packtrail: --actions `{named}`: expected ")), "{}", text(&ran.stderr));
+    assert_eq!(analyze(Path::new("samples"), &out, &["--target", "0"]).status.code(), Some(2));
 }
 
 #[test]

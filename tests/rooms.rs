@@ -10,7 +10,7 @@ const ROOMS: [&str; 13] =
     ["policy", "proof", "packing", "trail", "record", "sts_call", "scan", "state", "trends", "fixes", "findings", "report", "cli"];
 
 /// Heavy crates and the rooms that may name them.
-const DOORS: [(&str, &[&str]); 22] = [
+const DOORS: [(&str, &[&str]); 23] = [
     ("libdeflater", &["policy", "packing", "record"]),
     ("flate2", &["packing", "record"]),
     ("walkdir", &["trail"]),
@@ -23,6 +23,7 @@ const DOORS: [(&str, &[&str]); 22] = [
     ("memchr", &["record"]),
     ("hashbrown", &["scan"]),
     ("polars", &["report", "state"]),
+    ("similar", &["report"]),
     ("clap", &["cli"]),
     ("indicatif", &["cli"]),
     ("console", &["cli"]),

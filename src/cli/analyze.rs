@@ -9,12 +9,12 @@ use chrono::{DateTime, Utc};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
+use super::advice::AdviceOptions;
 use super::estimate::{Refused, figures};
 use super::input::{Bar, Input, tell_unread};
 use super::log::Log;
 use super::{End, signals, usage};
 use crate::findings::{Finding, findings};
-use crate::fixes::Advice;
 use crate::packing::{Ceiling, Profile, repeated_name};
 use crate::report::{self, Format, Layout, Place, Report, Run, Scratch, Style};
 use crate::scan::{Recorder, Scan, Scanner};
@@ -54,9 +54,12 @@ pub(super) struct Options {
     #[arg(long, value_name = "STATUS", value_parser = status)]
     fail_on: Option<Status>,
 
-    /// Replace tag values, session names and policy texts in every output by short hashes
+    /// Replace tag values, session names and policy texts in every output by short hashes; writes no folders of fixes, which show them
     #[arg(long)]
     redact: bool,
+
+    #[command(flatten)]
+    advice: AdviceOptions,
 
     /// The most bytes of session token that something behind STS takes, such as eks-authenticator=2500; findings go by the nearest limit
     #[arg(long, value_name = "NAME=BYTES")]
@@ -112,8 +115,9 @@ pub(super) fn run(options: &Options) -> anyhow::Result<End> {
     };
     let scratch = Scratch::default();
     signals::watch(scratch.clone(), log).context("cannot watch for signals")?;
-    let figures = match figures(options.profile.as_deref()) {
-        Ok(figures) => figures,
+    let read = || Ok((figures(options.profile.as_deref())?, options.advice.advice(options.redact)?));
+    let (figures, advice) = match read() {
+        Ok(read) => read,
         Err(Refused::Usage(message)) => return Ok(usage(log, &message)),
         Err(Refused::Failed(error)) => return Err(error),
     };
@@ -147,7 +151,6 @@ pub(super) fn run(options: &Options) -> anyhow::Result<End> {
         return Ok(end);
     }
 
-    let advice = Advice { redact: options.redact, ..Advice::default() };
     let findings = findings(&scan, options.input.until, &options.ceiling, &advice);
     let run = Run {
         started,

@@ -1,7 +1,7 @@
 //! `packtrail estimate`.
 
 mod asking;
-mod text;
+pub(in crate::cli) mod text;
 
 use std::io::{self, IsTerminal};
 
@@ -15,7 +15,7 @@ use crate::packing::{Answer, Regime, Size, estimate};
 use crate::sts_call::{Asking, Observed, Outcome};
 use text::Beside;
 
-pub(in crate::cli) use asking::{Question, Refused, RequestOptions, figures};
+pub(in crate::cli) use asking::{Question, Refused, RequestOptions, figures, read_text};
 
 #[derive(Args)]
 pub(super) struct Options {
@@ -36,21 +36,14 @@ fn percent(text: &str) -> Result<f64, &'static str> {
 }
 
 pub(super) fn run(options: &Options) -> anyhow::Result<End> {
-    let Question { asking, regime, profile } = match options.request.question() {
+    let Question { asking, regime, profile, .. } = match options.request.question() {
         Ok(question) => question,
         Err(Refused::Usage(message)) => return Ok(usage(Log::Text, &message)),
         Err(Refused::Failed(error)) => return Err(error),
     };
-    let Asking { asked, mut problems, observed } = asking;
+    let Asking { asked, problems, observed } = asking;
     let answer = estimate(&asked, &profile);
-    let told = |list: &[Problem]| -> Vec<_> { list.iter().map(|one| (one.place.clone(), one.message.clone())).collect() };
-    problems.extend(told(&answer.problems));
-    let notes = if observed.is_some_and(|observed| !observed.request_shown) {
-        let message = "the record does not show what was asked for: this is a call that asks for nothing";
-        vec![("requestParameters".to_owned(), message.to_owned())]
-    } else {
-        told(&answer.notes)
-    };
+    let (problems, notes) = told(&answer, problems, observed);
     let beside = Beside { problems: &problems, notes: &notes, observed };
     if options.json {
         super::print(&format!("{:#}\n", object(&answer, regime, &beside)))?;
@@ -69,10 +62,28 @@ pub(super) fn run(options: &Options) -> anyhow::Result<End> {
     }
 }
 
-fn object(answer: &Answer, regime: Regime, beside: &Beside<'_>) -> Value {
-    let places = |list: &[(String, String)]| -> Value {
-        list.iter().map(|(place, message)| json!({ "where": place, "message": message })).collect()
+/// Problems and notes about a request, `problems` of its form first: places and messages.
+pub(in crate::cli) fn told(answer: &Answer, mut problems: Vec<Told>, observed: Option<Observed>) -> (Vec<Told>, Vec<Told>) {
+    let told = |list: &[Problem]| -> Vec<Told> { list.iter().map(|one| (one.place.clone(), one.message.clone())).collect() };
+    problems.extend(told(&answer.problems));
+    let notes = if observed.is_some_and(|observed| !observed.request_shown) {
+        let message = "the record does not show what was asked for: this is a call that asks for nothing";
+        vec![("requestParameters".to_owned(), message.to_owned())]
+    } else {
+        told(&answer.notes)
     };
+    (problems, notes)
+}
+
+/// A place in a request and what is to be said of it.
+pub(in crate::cli) type Told = (String, String);
+
+/// As members of an answer in JSON.
+pub(in crate::cli) fn places(list: &[Told]) -> Value {
+    list.iter().map(|(place, message)| json!({ "where": place, "message": message })).collect()
+}
+
+fn object(answer: &Answer, regime: Regime, beside: &Beside<'_>) -> Value {
     let limits = answer.limits.iter().map(|one| json!({ "name": one.name, "used": one.used, "max": one.max, "left": one.left() }));
     let mut object = size(answer, answer.size(regime));
     if let Value::Object(members) = &mut object {
@@ -94,7 +105,7 @@ fn object(answer: &Answer, regime: Regime, beside: &Beside<'_>) -> Value {
     object
 }
 
-fn two_decimals(value: f64) -> f64 {
+pub(in crate::cli) fn two_decimals(value: f64) -> f64 {
     (value * 100.0).round() / 100.0
 }
 

@@ -1,8 +1,10 @@
 //! The command line: options, progress, exit codes.
 
+mod advice;
 mod analyze;
 mod calibrate;
 mod estimate;
+mod fix;
 mod input;
 mod log;
 mod signals;
@@ -41,6 +43,8 @@ enum Command {
     Analyze(analyze::Options),
     /// Price one request: how large its session is, by part, against which limit
     Estimate(estimate::Options),
+    /// Make one request smaller: what can be changed, what it brings, what has to be looked at
+    Fix(fix::Options),
     /// Fit the engine's figures to the calls in your own logs; write them as a profile
     Calibrate(calibrate::Options),
     /// Print every table and column, with type, unit and meaning
@@ -100,6 +104,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             calibrate::run(&options)
         }
         Command::Estimate(options) => estimate::run(&options),
+        Command::Fix(options) => fix::run(&options),
         Command::Schema { athena: None } => print(&report::schema()).map(|()| End::Done),
         Command::Schema { athena: Some(location) } => match report::athena(&location) {
             Ok(text) => print(&text).map(|()| End::Done),

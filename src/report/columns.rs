@@ -212,6 +212,11 @@ pub const FIXES: Table = Table {
         column("after_high_percent", Decimal, "upper end of its range"),
         column("saved_bytes", Count, "bytes the fix saves: packed bytes, and padding of the token where minimumSessionTokenSize goes"),
         column("detail", Text, "the rewritten part or the steps to take"),
+        column(
+            "folder",
+            Text,
+            "folder below --out with the policy, its diff, the request, the commands and a page about the fix; empty beyond the three best of a finding and with --redact",
+        ),
     ],
 };
 

@@ -1,8 +1,10 @@
 //! Findings to files and to the terminal: one file of code per form.
 
+mod apply;
 mod athena;
 mod columns;
 mod csv;
+mod folder;
 mod frame;
 mod json;
 mod output;
@@ -24,12 +26,15 @@ use crate::fixes::Fix;
 use crate::scan::Scan;
 use crate::sts_call::Outcome;
 use crate::trail::StoreError;
+use apply::{Folders, folder_names, folder_of};
 use frame::Cell;
 use output::Output;
 use place::{Claim, Written};
 
+pub use apply::write_folders;
 pub use athena::{LocationError, athena};
 pub use columns::{Column, DAILY, EVENTS, FIXES, Kind, PRINCIPALS, TABLES, Table};
+pub use folder::{Case, PartChange, before, detail, folder, folder_name, part_changes};
 pub use json::{Run, summary};
 pub use place::{Hold, Place, Scratch};
 pub use terminal::{Style, print, tame};
@@ -111,7 +116,8 @@ impl Report {
         Ok(Report { place, claim, layout, events, principals, daily, fixes })
     }
 
-    /// Writes the tables and `summary.json`; only when all are complete they get their names, the summary last. Until then an earlier report stands whole.
+    /// Writes the tables, the folders of fixes and `summary.json`; only when all are complete they get their names, the summary last. Until then an earlier
+    /// report stands whole.
     ///
     /// # Errors
     /// [`ReportError`] when a table cannot be encoded or a file not written.
@@ -122,17 +128,18 @@ impl Report {
             tables.extend(all_principals.fill(|row| principals(scan, findings, redact, row))?);
             tables.extend(all_daily.fill(|row| daily(scan, findings, redact, row))?);
             tables.extend(all_fixes.fill(|row| fixes(scan, findings, redact, row))?);
+            let folders = Folders::of_report(&claim.path, scan, findings, redact)?;
             let (key, path) = ("summary.json".to_owned(), claim.path.join("summary.json"));
             let written = File::create(&path).and_then(|mut file| file.write_all(summary.as_bytes()).and_then(|()| file.sync_all()));
             written.map_err(|source| ReportError::Io { path: path.clone(), source })?;
-            Ok((tables, Written { key, path }))
+            Ok((tables, folders, Written { key, path }))
         };
         let written = write();
         // Before the result is looked at: a run that is being ended fails for want of its folder, which is not what is to be said.
         let _held = claim.hold();
-        let (tables, summary) = written?;
+        let (tables, folders, summary) = written?;
         let by_day: Vec<&str> = TABLES.iter().filter(|table| layout == Layout::Hive && table.by_day).map(|table| table.name).collect();
-        place.publish(&tables, &by_day, &summary)
+        place.publish(&tables, &by_day, &folders, &summary)
     }
 }
 
@@ -260,10 +267,11 @@ fn daily(scan: &Scan, findings: &[Finding], redact: bool, row: &mut dyn FnMut(&[
 }
 
 fn fixes(scan: &Scan, findings: &[Finding], redact: bool, row: &mut dyn FnMut(&[Cell<'_>])) {
-    for finding in findings {
+    for (finding, parent) in findings.iter().zip(folder_names(scan, findings, redact)) {
         let role = scan.names.text(finding.role);
         let caller = shown(&scan.names, finding.caller, redact);
-        for (rank, fix) in (1_i64..).zip(&finding.fixes) {
+        for (rank, fix) in (1_u32..).zip(&finding.fixes) {
+            let folder = folder_of(parent.as_deref(), rank as usize, fix);
             row(&[
                 Cell::Text(role.as_deref()),
                 Cell::Text(caller.as_deref()),
@@ -278,6 +286,7 @@ fn fixes(scan: &Scan, findings: &[Finding], redact: bool, row: &mut dyn FnMut(&[
                 Cell::Decimal(Some(fix.after.high)),
                 count(fix.saved_bytes),
                 Cell::Text(Some(&fix.detail())),
+                Cell::Text(folder.as_deref()),
             ]);
         }
     }
@@ -338,6 +347,9 @@ pub fn schema() -> String {
     text.push_str(
         "Percentages are points of the limit, two decimals; sizes are bytes; times are UTC; account ids are text. Empty (null) means unknown, never 0.\n\
          CSV: RFC 4180, and a text cell that starts with = + - @ tab or CR gets a leading '. Parquet: the types above, zstd.\n\
+         apply/: for the three best fixes of a finding a folder each, which the column folder of fixes names: README.md explains the fix, policy.json is the\n\
+         policy to send, policy.pretty.json the same to read, policy.diff what changes in it, request.json the whole request for the AWS CLI, request.diff\n\
+         what else changes, commands.sh the commands, and beside them what the fix needs. None with --redact, since they show what it hides.\n\
          --layout hive: a Parquet file a UTC day for events and daily, events/day=2026-09-15/events.parquet, and principals/ and fixes/ whole; the\n\
          column day is then the partition, also of events, where it is the day of event_time. packtrail schema --athena prints the tables for Athena.\n",
     );

@@ -9,6 +9,7 @@ use std::thread;
 use chrono::NaiveDate;
 
 use super::ReportError;
+use super::apply::Folders;
 use crate::trail::Store;
 
 /// Where a report goes.
@@ -50,9 +51,9 @@ impl Place {
         Ok(Claim { scratch: scratch.clone(), path })
     }
 
-    /// Puts all files of a report where they belong: the tables, then away with the partitions of an earlier report that this one does not have, then the
-    /// summary, so that whoever sees the new summary sees the new tables.
-    pub(super) fn publish(&self, tables: &[Written], by_day: &[&str], summary: &Written) -> Result<(), ReportError> {
+    /// Puts all files of a report where they belong: the tables and folders, with those of an earlier report that this one does not have taken away, then the
+    /// summary, so that whoever sees the new summary sees the rest.
+    pub(super) fn publish(&self, tables: &[Written], by_day: &[&str], folders: &Folders, summary: &Written) -> Result<(), ReportError> {
         self.put_all(tables)?;
         for table in by_day {
             for key in self.partitions(table)? {
@@ -61,11 +62,24 @@ impl Place {
                 }
             }
         }
+        folders.publish(self)?;
         self.put(summary)
     }
 
+    /// The bytes of `key`; None where there is no such file.
+    pub(super) fn read(&self, key: &str) -> Result<Option<Vec<u8>>, ReportError> {
+        match self {
+            Place::Directory(directory) => match fs::read(directory.join(key)) {
+                Ok(bytes) => Ok(Some(bytes)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+                Err(source) => Err(ReportError::Io { path: directory.join(key), source }),
+            },
+            Place::Store(store) => store.get(key).map(|found| found.map(|(bytes, _)| bytes)).map_err(ReportError::Store),
+        }
+    }
+
     /// Many at once where each takes its time on the way.
-    fn put_all(&self, files: &[Written]) -> Result<(), ReportError> {
+    pub(super) fn put_all(&self, files: &[Written]) -> Result<(), ReportError> {
         let at_once = match self {
             Place::Directory(_) => 1,
             Place::Store(_) => UPLOADS.min(files.len()),
@@ -84,7 +98,7 @@ impl Place {
         })
     }
 
-    fn put(&self, file: &Written) -> Result<(), ReportError> {
+    pub(super) fn put(&self, file: &Written) -> Result<(), ReportError> {
         match self {
             Place::Directory(directory) => {
                 let path = directory.join(&file.key);
@@ -113,7 +127,7 @@ impl Place {
         Ok(keys)
     }
 
-    fn delete(&self, key: &str) -> Result<(), ReportError> {
+    pub(super) fn delete(&self, key: &str) -> Result<(), ReportError> {
         match self {
             Place::Directory(directory) => {
                 let path = directory.join(key);
@@ -121,8 +135,9 @@ impl Place {
                     Err(source) if source.kind() != io::ErrorKind::NotFound => return Err(ReportError::Io { path, source }),
                     _ => {}
                 }
-                // Stays where something else lies in it.
-                let _ = path.parent().map(fs::remove_dir);
+                // Folders stay where something else lies in them.
+                let folders = path.ancestors().skip(1).take_while(|folder| folder != directory);
+                let _ = folders.map(fs::remove_dir).take_while(Result::is_ok).count();
                 Ok(())
             }
             Place::Store(store) => store.delete(key).map_err(ReportError::Store),

@@ -43,7 +43,11 @@ fn a_store_gets_the_files_that_a_directory_gets_and_loses_the_partitions_it_no_l
             let mut uploaded = files(bucket.path());
             assert!(uploaded.remove("daily/day=2026-09-01/own.parquet").is_some());
             assert!(uploaded == files(directory.path()), "{:?}", uploaded.keys());
-            counts.push(uploaded.len());
+            counts.push(uploaded.keys().filter(|key| !key.starts_with("apply/")).count());
+            assert!(
+                uploaded.contains_key("apply/packtrail-files.json")
+                    && !uploaded.keys().any(|key| key.starts_with("fixes/") && key.ends_with("md"))
+            );
         }
         if layout == Layout::Hive {
             assert!(counts[0] > 150 && counts[1] == 2 * 19 + 3, "{counts:?}");
@@ -51,6 +55,19 @@ fn a_store_gets_the_files_that_a_directory_gets_and_loses_the_partitions_it_no_l
             assert_eq!(counts, [9, 9]);
         }
     }
+}
+
+#[test]
+fn folders_that_a_store_no_longer_has_go_and_the_others_of_an_earlier_report_with_them() {
+    let bucket = tempfile::tempdir().unwrap();
+    let write = |until| report(Place::Store(Store::disk(bucket.path(), false).unwrap()), &[Format::Csv], Layout::Flat, until).0.unwrap();
+    write(None);
+    let all = files(bucket.path()).into_keys().filter(|key| key.starts_with("apply/")).count();
+    fs::write(bucket.path().join("apply/own"), "not packtrail's").unwrap();
+    // Before the first call there is no finding.
+    write(Some(0));
+    let left: Vec<String> = files(bucket.path()).into_keys().filter(|key| key.starts_with("apply/")).collect();
+    assert!(all > 20 && left == ["apply/own"], "{all} {left:?}");
 }
 
 #[test]

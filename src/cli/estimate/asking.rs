@@ -98,7 +98,7 @@ pub(in crate::cli) fn figures(profile: Option<&Path>) -> Result<Option<Profile>,
     if path == Path::new("none") {
         return Ok(Some(Profile::builtin()));
     }
-    let text = text("--profile", read("--profile", path)?, path)?;
+    let text = read_text("--profile", path)?;
     Profile::from_json(&text).map(Some).with_context(|| format!("--profile `{}`", path.display())).map_err(Refused::Failed)
 }
 
@@ -110,6 +110,10 @@ pub(in crate::cli) struct Question {
     pub(in crate::cli) regime: Regime,
     /// The figures to answer with.
     pub(in crate::cli) profile: Profile,
+    /// Where the policy comes from, in words for an error: the option and its file. None where there is no policy.
+    pub(in crate::cli) policy_source: Option<String>,
+    /// Whether the request is that of a record, and no option changes what is asked.
+    pub(in crate::cli) as_recorded: bool,
 }
 
 impl RequestOptions {
@@ -124,7 +128,21 @@ impl RequestOptions {
         let profile = figures(self.profile.as_deref())?.unwrap_or_else(Profile::builtin);
         let asking = self.asking()?;
         let regime = self.regime.or(asking.observed.and_then(|observed| observed.regime)).unwrap_or(REGIME_TODAY);
-        Ok(Question { asking, regime, profile })
+        let source = |option: &str, path: &Path| format!("{option} `{}`", path.display());
+        let policy_source = match (&self.policy, &self.from_event) {
+            (Some(path), _) => Some(source("--policy", path)),
+            (None, Some(path)) => asking.asked.request.policy.as_ref().map(|_| source("--from-event", path) + ": policy"),
+            (None, None) => None,
+        };
+        let changes = self.policy.is_some()
+            || self.source_identity.is_some()
+            || self.session_name.is_some()
+            || self.minimum_session_token_size.is_some()
+            || self.operation.is_some()
+            || self.caller_kind.is_some()
+            || !(self.policy_arn.is_empty() && self.tag.is_empty() && self.inherited_tag.is_empty());
+        let as_recorded = asking.observed.is_some_and(|observed| observed.request_shown) && !changes;
+        Ok(Question { asking, regime, profile, policy_source, as_recorded })
     }
 
     fn asking(&self) -> Result<Asking, Refused> {
@@ -144,7 +162,7 @@ impl RequestOptions {
         };
         let Asked { request, session, session_name, source_identity, ceilings, .. } = &mut asking.asked;
         if let Some(path) = &self.policy {
-            request.policy = Some(text("--policy", read("--policy", path)?, path)?);
+            request.policy = Some(read_text("--policy", path)?);
         }
         request.policy_arns.extend(self.policy_arn.iter().cloned());
         lay_over(&mut request.tags, &self.tag);
@@ -181,7 +199,9 @@ fn read(option: &str, path: &Path) -> Result<Vec<u8>, Refused> {
     })
 }
 
-fn text(option: &str, bytes: Vec<u8>, path: &Path) -> Result<String, Refused> {
+/// The text of the file that `option` names.
+pub(in crate::cli) fn read_text(option: &str, path: &Path) -> Result<String, Refused> {
+    let bytes = read(option, path)?;
     let text =
         String::from_utf8(bytes).map_err(|_| Refused::Failed(anyhow::anyhow!("{option}: cannot read `{}`: not UTF-8", path.display())))?;
     // A byte order mark is no part of the policy: the AWS CLI and SDKs that read such a file drop it too.

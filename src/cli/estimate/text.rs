@@ -7,14 +7,14 @@ use crate::report::tame;
 use crate::sts_call::{Observed, Outcome};
 
 /// Columns of the bar of the largest part.
-const BAR_CHARS: usize = 30;
+pub(in crate::cli) const BAR_CHARS: usize = 30;
 /// A terminal narrower than this has no room for bars.
-const BARS_FROM_WIDTH: usize = 70;
+pub(in crate::cli) const BARS_FROM_WIDTH: usize = 70;
 /// Parts and problems listed on a terminal; a file or a pipe gets all of them.
 const ROWS: usize = 30;
 
 /// Columns of the terminal; None for a file or a pipe, which gets no bars and nothing cut.
-pub(super) type Width = Option<usize>;
+pub(in crate::cli) type Width = Option<usize>;
 
 /// Everything the answer says, the limit of `regime` first.
 pub(super) fn answer(answer: &Answer, session: &Session, regime: Regime, beside: &Beside<'_>, width: Width) -> String {
@@ -35,6 +35,12 @@ pub(super) fn answer(answer: &Answer, session: &Session, regime: Regime, beside:
         let of = format!("{} of {}", grouped(limit.used.into()), grouped(limit.max.into()));
         let _ = writeln!(out, "  {of:>15}  {left:>14}  {}", limit_words(limit.name));
     }
+    refusals(&mut out, beside, width);
+    out
+}
+
+/// What STS would refuse the request for, and what is seldom meant.
+pub(in crate::cli) fn refusals(out: &mut String, beside: &Beside<'_>, width: Width) {
     let refuses = match beside.observed.map(|observed| observed.outcome) {
         Some(Outcome::Granted) => "STS granted this, though by its documentation it would refuse",
         _ => "STS would refuse this",
@@ -51,18 +57,17 @@ pub(super) fn answer(answer: &Answer, session: &Session, regime: Regime, beside:
         let blank = if index == 0 { "\n" } else { "" };
         let _ = writeln!(out, "{blank}note: {}: {}", tame(place), tame(message));
     }
-    out
 }
 
 /// What is told beside the sizes: places and messages.
-pub(super) struct Beside<'a> {
-    pub(super) problems: &'a [(String, String)],
-    pub(super) notes: &'a [(String, String)],
-    pub(super) observed: Option<Observed>,
+pub(in crate::cli) struct Beside<'a> {
+    pub(in crate::cli) problems: &'a [(String, String)],
+    pub(in crate::cli) notes: &'a [(String, String)],
+    pub(in crate::cli) observed: Option<Observed>,
 }
 
 /// A line for each limit: the regime asked for, the ceilings, the other regime.
-fn sizes(out: &mut String, answer: &Answer, regime: Regime) {
+pub(in crate::cli) fn sizes(out: &mut String, answer: &Answer, regime: Regime) {
     let mut row = |percent: Estimate, used: &str, words: &str| {
         let range = format!("{:.1} to {:.1} %", percent.low, percent.high);
         let _ = writeln!(out, "{:>6.1} %  {range:>16}  {used:>5} of {words}", percent.value);
@@ -86,7 +91,7 @@ fn sizes(out: &mut String, answer: &Answer, regime: Regime) {
     answer.sizes.iter().filter(|other| other.regime != regime).for_each(&mut limit);
 }
 
-fn logged(observed: Observed) -> String {
+pub(in crate::cli) fn logged(observed: Observed) -> String {
     let mut words = match observed.outcome {
         Outcome::Granted => "STS granted this and logged".to_owned(),
         Outcome::RefusedForSize => "STS refused this for its size and logged".to_owned(),
@@ -106,7 +111,7 @@ fn logged(observed: Observed) -> String {
     words
 }
 
-fn parts(out: &mut String, size: &Size, session: &Session, width: Width) {
+pub(in crate::cli) fn parts(out: &mut String, size: &Size, session: &Session, width: Width) {
     let Some(largest) = size.parts.first() else { return };
     let unit = match size.regime {
         Regime::PackedPolicy => "",
@@ -136,17 +141,24 @@ fn parts(out: &mut String, size: &Size, session: &Session, width: Width) {
 
 fn part_words(row: &PartRow, session: &Session) -> String {
     match row.part {
-        "tags" => format!("tag {}", row.name),
-        "inherited_tags" => format!("inherited tag {}", row.name),
-        "statement" if row.name.starts_with("statement ") => format!("policy {}", row.name),
-        "statement" => format!("policy statement {}", row.name),
         "session_name" if session.session_name_bytes.is_none() => "session name, taken to be of a usual length".to_owned(),
-        _ => row.name.clone(),
+        part => named(part, &row.name),
+    }
+}
+
+/// What a row of that kind and name is called.
+pub(in crate::cli) fn named(part: &str, name: &str) -> String {
+    match part {
+        "tags" => format!("tag {name}"),
+        "inherited_tags" => format!("inherited tag {name}"),
+        "statement" if name.starts_with("statement ") => format!("policy {name}"),
+        "statement" => format!("policy statement {name}"),
+        _ => name.to_owned(),
     }
 }
 
 /// `bytes` as blocks, eighths of them at the end, so that small parts can be told apart too.
-fn bar(bytes: u32, most: u32) -> String {
+pub(in crate::cli) fn bar(bytes: u32, most: u32) -> String {
     const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
     let eighths = (u64::from(bytes) * BAR_CHARS as u64 * 8).div_ceil(u64::from(most.max(1)));
     let eighths = usize::try_from(eighths).unwrap_or(usize::MAX);
@@ -154,7 +166,7 @@ fn bar(bytes: u32, most: u32) -> String {
 }
 
 /// `line`, or as much of it as the terminal has columns for.
-fn cut(line: &str, width: Width) -> String {
+pub(in crate::cli) fn cut(line: &str, width: Width) -> String {
     match width {
         Some(width) if line.chars().count() > width => line.chars().take(width.saturating_sub(1)).chain(['…']).collect(),
         _ => line.to_owned(),
@@ -180,7 +192,7 @@ fn whole(bytes: f64) -> String {
 }
 
 /// `12,345`.
-fn grouped(number: u64) -> String {
+pub(in crate::cli) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
