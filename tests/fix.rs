@@ -119,6 +119,7 @@ fn the_answer_in_json_has_every_member_it_promises_best_first() {
                 "policy",
                 "policy_arns",
                 "tags",
+                "inherited_tags",
                 "session_name",
                 "source_identity",
                 "minimum_session_token_size",
@@ -193,11 +194,9 @@ fn people_get_the_size_by_part_and_each_fix_with_what_to_send() {
 fn where_nothing_can_be_changed_it_is_said_why() {
     let service = record(&json!({ "roleArn": "arn:aws:iam::111122223333:role/app", "policy": POLICY }), &Value::Null, "AWSService");
     let nothing = json!({ "RoleArn": "arn:aws:iam::111122223333:role/app", "RoleSessionName": "jane" });
-    let inherited = ["--inherited-tag=team=payments"];
     for (input, more, why) in [
         (&service, &[][..], "an AWS service makes this request: nobody here can change it"),
         (&nothing, &[], "it passes no policy and no tags that could be made smaller"),
-        (&nothing, &inherited, "its tags are inherited: they can only be changed where the calling session is made"),
     ] {
         let told = answer(input, more);
         assert_eq!((&told["fixes"], &told["reason"]), (&json!([]), &json!(why)));
@@ -260,6 +259,12 @@ fn a_policy_or_a_file_that_cannot_be_read_is_named_with_its_place_and_nothing_is
     fs::write(&actions, "{\"s3\": \"GetObject\"}").unwrap();
     assert!(refused(1, "", &["--actions", &actions]).contains("expected an object with a list of action names for each service prefix"));
     assert!(refused(2, "", &["--actions", "no-such-file"]).contains("--actions: no such file: `no-such-file`"));
+    let details = path("details.json");
+    fs::write(&details, "{\"UserDetailList\": []\n").unwrap();
+    let told = refused(1, "", &["--authorization-details", &details]);
+    assert_eq!(told, format!("packtrail: --authorization-details `{details}`: no JSON: line 2 column 0\n"));
+    fs::write(&details, "{\"UserDetailList\": []}").unwrap();
+    assert!(refused(1, "", &["--authorization-details", &details]).contains("expected an object with `UserDetailList`"));
     for target in ["0", "-1", "100.5", "NaN", "much"] {
         assert!(refused(2, "", &[&format!("--target={target}")]).contains("expected a percentage above 0, 100 at most"));
     }
@@ -312,6 +317,24 @@ fn out_holds_a_folder_for_each_fix_that_can_be_used_as_it_is() {
     let nothing = json!({ "RoleArn": "arn:aws:iam::111122223333:role/app", "RoleSessionName": "jane" });
     said(&nothing, &["--out", out.to_str().unwrap()]);
     assert_eq!(files(&out), [("own".to_owned(), String::new())]);
+}
+
+#[test]
+fn an_answer_about_the_account_tells_which_tags_nobody_reads() {
+    let details = tempfile::NamedTempFile::new().unwrap();
+    let trust = json!({ "Version": "2012-10-17", "Statement": [{ "Effect": "Allow", "Principal": { "AWS": "*" }, "Action": "sts:AssumeRole",
+        "Condition": { "StringEquals": { "aws:RequestTag/team": "payments" } } }] });
+    let role = json!({ "RoleName": "app", "Arn": "arn:aws:iam::111122223333:role/app", "AssumeRolePolicyDocument": trust, "RolePolicyList": [],
+        "AttachedManagedPolicies": [] });
+    let answer_of_iam =
+        json!({ "UserDetailList": [], "GroupDetailList": [], "RoleDetailList": [role], "Policies": [], "IsTruncated": false });
+    fs::write(details.path(), answer_of_iam.to_string()).unwrap();
+    let with = answer(&request(), &["--authorization-details", details.path().to_str().unwrap()]);
+    let keys = |told: &Value| -> Vec<String> {
+        told["fixes"].as_array().unwrap().iter().map(|fix| fix["rule"].as_str().unwrap().to_owned()).collect()
+    };
+    assert!(keys(&with).iter().any(|rule| rule.contains("drop-unread-tags")), "{:?}", keys(&with));
+    assert!(!keys(&answer(&request(), &[])).iter().any(|rule| rule.contains("drop-unread-tags")));
 }
 
 #[test]

@@ -56,14 +56,14 @@ impl Found<'_> {
     /// Why there are no fixes; None where there are.
     fn reason(&self) -> Option<&'static str> {
         let request = &self.asked.request;
-        let passes_nothing = request.policy.is_none() && request.policy_arns.is_empty() && request.tags.is_empty();
+        let has_tags = !(request.tags.is_empty() && request.inherited_tags.is_empty());
+        let passes_nothing = request.policy.is_none() && request.policy_arns.is_empty() && !has_tags;
         match () {
             () if !self.fixes.is_empty() => None,
             () if self.asked.session.caller_kind == CallerKind::AwsService => {
                 Some("an AWS service makes this request: nobody here can change it")
             }
-            () if passes_nothing && request.inherited_tags.is_empty() => Some("it passes no policy and no tags that could be made smaller"),
-            () if passes_nothing => Some("its tags are inherited: they can only be changed where the calling session is made"),
+            () if passes_nothing => Some("it passes no policy and no tags that could be made smaller"),
             () if self.before.value < self.target_percent => Some("it is under the target as it is, and no rule makes it smaller"),
             () => Some("no rule makes it smaller"),
         }
@@ -177,7 +177,8 @@ fn object(found: &Found<'_>, beside: &Beside<'_>) -> Value {
 
 fn one(found: &Found<'_>, fix: &Fix, folder: Option<&String>) -> Value {
     let Asked { request, session_name, source_identity, .. } = &fix.asked;
-    let tags = request.tags.iter().map(|(key, value)| json!({ "Key": key, "Value": value }));
+    let pair = |(key, value): &(String, String)| json!({ "Key": key, "Value": value });
+    let (tags, inherited) = (request.tags.iter().map(pair), request.inherited_tags.iter().map(pair));
     let changes = fix
         .changes
         .iter()
@@ -196,6 +197,7 @@ fn one(found: &Found<'_>, fix: &Fix, folder: Option<&String>) -> Value {
         "policy": request.policy,
         "policy_arns": request.policy_arns,
         "tags": tags.collect::<Vec<_>>(),
+        "inherited_tags": inherited.collect::<Vec<_>>(),
         "session_name": session_name,
         "source_identity": source_identity,
         "minimum_session_token_size": fix.asked.session.minimum_token_bytes,

@@ -450,7 +450,7 @@ fn steps(case: Case<'_>, fix: &Fix, files: &[Document]) -> Vec<String> {
         let names: Vec<String> = own.iter().map(|name| format!("`{name}`")).collect();
         let creates = files.iter().any(|file| file.name == CREATE);
         let how = if creates { ": `sh commands.sh create` does so with the AWS CLI" } else { "" };
-        steps.push(format!("Put in place what the request then relies on, from {}{how}.", names.join(" and ")));
+        steps.push(format!("Carry out what comes with the fix, {}{how}.", names.join(", ")));
     }
     if old.request.policy != new.request.policy {
         steps.push(match &new.request.policy {
@@ -515,7 +515,9 @@ fn meaning(name: &str) -> &'static str {
         "commands.sh" => "the commands; without a word behind it, it does nothing",
         CREATE => "creates the managed policies with the AWS CLI",
         "main.tf" => "the same for Terraform",
-        "session-parameters.json" => "what to pass to STS",
+        "session-parameters.json" => "policy, ARNs and tags to pass, for `--cli-input-json`",
+        _ if name.starts_with("managed-policy") => "a managed policy to create",
+        _ if name.ends_with(".sh") => "commands for this fix",
         _ => "for this fix, see what changes",
     }
 }
