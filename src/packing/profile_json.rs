@@ -1,5 +1,7 @@
 //! A profile as JSON, version 1: documented in `docs/profile.md`. What is written can be read back to the same profile.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value, json};
 
 use super::basis::{Basis, KindBasis};
@@ -32,6 +34,12 @@ pub enum ProfileError {
         /// What should stand there.
         expected: String,
     },
+    /// A member that stands in its object more than once: which one counts would hang on who reads it.
+    #[error("damaged profile: `{place}`: stands there twice")]
+    Repeated {
+        /// The path of the member from the top, parted by dots.
+        place: String,
+    },
     /// A member that this version does not know.
     #[error("damaged profile: `{place}`: not a member of version {VERSION}")]
     Unknown {
@@ -62,7 +70,9 @@ impl Profile {
     /// [`ProfileError`] when the text is no JSON, no profile, a newer one, or one that a hand or a disk has damaged.
     pub fn from_json(text: &str) -> Result<Profile, ProfileError> {
         let value: Value = serde_json::from_str(text.trim_start_matches('\u{feff}')).map_err(ProfileError::Json)?;
-        let version = value.get(MARK).and_then(Value::as_u64).ok_or(ProfileError::NoProfile)?;
+        let version = value.get(MARK).ok_or(ProfileError::NoProfile)?;
+        let version =
+            version.as_u64().filter(|&version| version > 0).ok_or_else(|| expected(MARK, "the version, a whole number from 1"))?;
         if version > VERSION {
             return Err(ProfileError::Newer(version));
         }
@@ -71,7 +81,10 @@ impl Profile {
         let mut sizing = |regime: Regime| sizing_from(&mut members.object(regime.name())?, regime);
         let profile = Profile { packed_policy: sizing(Regime::PackedPolicy)?, session_token: sizing(Regime::SessionToken)? };
         members.end()?;
-        Ok(profile)
+        match repeated_member(text) {
+            Some(place) => Err(ProfileError::Repeated { place }),
+            None => Ok(profile),
+        }
     }
 }
 
@@ -165,6 +178,69 @@ fn kind_json(kind: &KindBasis) -> Value {
     })
 }
 
+/// An object or a list that a walk over JSON text is in.
+struct Level {
+    place: String,
+    /// Names so far; None in a list.
+    names: Option<HashSet<String>>,
+    /// The name last read.
+    name: String,
+    /// The number of the item in a list.
+    item: usize,
+}
+
+/// The place of the first member of `text`, which is JSON, that its object has already; a [`Value`] keeps the last of them and does not tell.
+fn repeated_member(text: &str) -> Option<String> {
+    let mut levels: Vec<Level> = Vec::new();
+    let mut rest = text;
+    while let Some(sign) = rest.chars().next() {
+        let mut behind = rest.get(sign.len_utf8()..)?;
+        match sign {
+            '{' | '[' => {
+                let place = levels.last().map_or_else(String::new, |level| match level.names {
+                    Some(_) => place_in(&level.place, &level.name),
+                    None => format!("{}[{}]", level.place, level.item),
+                });
+                levels.push(Level { place, names: (sign == '{').then(HashSet::new), name: String::new(), item: 0 });
+            }
+            '}' | ']' => {
+                levels.pop();
+            }
+            ',' => {
+                if let Some(level) = levels.last_mut() {
+                    level.item += 1;
+                }
+            }
+            '"' => {
+                let mut escaped = false;
+                let end = behind.find(|one| {
+                    let ends = one == '"' && !escaped;
+                    escaped = one == '\\' && !escaped;
+                    ends
+                })?;
+                let string = rest.get(..end + 2)?;
+                behind = behind.get(end + 1..)?;
+                if behind.trim_start().starts_with(':')
+                    && let Some(level) = levels.last_mut()
+                {
+                    // Two spellings of one name are one name.
+                    level.name = serde_json::from_str(string).ok()?;
+                    if level.names.as_mut().is_some_and(|names| !names.insert(level.name.clone())) {
+                        return Some(place_in(&level.place, &level.name));
+                    }
+                }
+            }
+            _ => {}
+        }
+        rest = behind;
+    }
+    None
+}
+
+fn place_in(place: &str, name: &str) -> String {
+    if place.is_empty() { name.to_owned() } else { format!("{place}.{name}") }
+}
+
 /// The members of one object, each to be taken once.
 struct Members<'a> {
     place: String,
@@ -179,7 +255,7 @@ impl<'a> Members<'a> {
     }
 
     fn place_of(&self, name: &str) -> String {
-        if self.place.is_empty() { name.to_owned() } else { format!("{}.{name}", self.place) }
+        place_in(&self.place, name)
     }
 
     fn take(&mut self, name: &str) -> Result<&'a Value, ProfileError> {
@@ -431,6 +507,12 @@ mod tests {
             Profile::from_json("{\"packtrail_profile\": 1,").unwrap_err().to_string(),
             "no profile: EOF while parsing a value at line 1 column 24"
         );
+        for version in [json!(0), json!("1"), json!(1.5), json!(null)] {
+            assert_eq!(
+                refusal(|value| value[MARK] = version),
+                "damaged profile: `packtrail_profile`: expected the version, a whole number from 1"
+            );
+        }
     }
 
     #[test]
@@ -457,6 +539,28 @@ mod tests {
             value["session-token"].as_object_mut().unwrap().remove("codec");
         });
         assert_eq!(removed, "damaged profile: `session-token.codec`: expected a value, nothing is there");
+    }
+
+    #[test]
+    fn a_member_that_stands_twice_is_refused_with_its_place() {
+        let whole = serde_json::to_string_pretty(&fitted().to_json()).unwrap();
+        let with = |old: &str, new: &str| {
+            assert!(whole.contains(old), "{old}");
+            Profile::from_json(&whole.replacen(old, new, 1)).unwrap_err().to_string()
+        };
+        let limit = "\"limit_bytes\": 460";
+        assert_eq!(with(limit, &format!("{limit}, {limit}")), "damaged profile: `packed-policy.limit_bytes`: stands there twice");
+        // As an escape writes it, too.
+        assert_eq!(
+            with(limit, &format!("{limit}, \"limit\\u005fbytes\" : 460")),
+            "damaged profile: `packed-policy.limit_bytes`: stands there twice"
+        );
+        let kind = "\"logged\": 29";
+        assert_eq!(with(kind, &format!("{kind},\n{kind}")), "damaged profile: `packed-policy.basis.kinds[0].logged`: stands there twice");
+        assert_eq!(with("{", "{ \"packtrail_profile\": 1,"), "damaged profile: `packtrail_profile`: stands there twice");
+        // What a text says is no member.
+        assert_eq!(repeated_member(r#"{"a": "\"b\": 1, \"b\": 2", "b": ["a", "a", {"a": 1}, {"a": 1}]}"#), None);
+        assert_eq!(repeated_member(r#"{"b": [0, [1, {"\\": 1, "\\" : 2}]]}"#), Some(r"b[1][1].\".to_owned()));
     }
 
     #[test]
