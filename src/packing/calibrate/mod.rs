@@ -395,8 +395,9 @@ impl Calibration {
             return Sizing { basis: (basis.calls > 0).then_some(basis), ..prior.clone() };
         }
         let library = Library::new(rows, &self.policies);
-        let found = search::fit(rows, &folds(rows), &library, prior, &mut basis);
-        let sizing = ranges::measure(found, prior, rows, &self.policies, &mut basis);
+        let folds = folds(rows, &self.policies);
+        let found = search::fit(rows, &folds, &library, prior, &mut basis);
+        let sizing = ranges::measure(found, prior, (rows, &folds), &self.policies, &mut basis);
         Sizing { basis: Some(basis), ..sizing }
     }
 
@@ -432,17 +433,50 @@ fn start_from(one: &Sizing, other: &Sizing) -> Sizing {
 /// Parts of the rows, each of which is held out of a fit to the others.
 const FOLDS: u8 = 3;
 
-/// The part of each row. Rows that share a policy stay together, so that a policy held out was not seen, as long as there are enough policies.
-fn folds(rows: &[Row]) -> Vec<u8> {
-    let mut policies: Vec<u64> = rows.iter().filter_map(|row| row.policy).collect();
-    policies.sort_unstable();
-    policies.dedup();
-    let by_policy = policies.len() >= 30;
+/// A template with a larger share of the policies than one in so many is what most new policies are of, too.
+const LARGE_TEMPLATE: usize = 8;
+
+/// The part of each row. Rows that share a policy stay together, so that a policy held out was not seen, as long as there are enough policies. So do policies
+/// that seem to be of one template, since a fit is off by much the same on all of them and those to come may be of another one.
+fn folds(rows: &[Row], policies: &Policies) -> Vec<u8> {
+    let mut hashes: Vec<u64> = rows.iter().filter_map(|row| row.policy).collect();
+    hashes.sort_unstable();
+    hashes.dedup();
+    let by_policy = hashes.len() >= 30;
+    let templates: HashMap<u64, u64, BuildHasherDefault<Spread>> = if by_policy {
+        hashes.iter().filter_map(|hash| Some((*hash, template(policies.get(hash)?)?))).collect()
+    } else {
+        HashMap::default()
+    };
+    let mut sizes: HashMap<u64, usize, BuildHasherDefault<Spread>> = HashMap::default();
+    templates.values().for_each(|&template| *sizes.entry(template).or_default() += 1);
+    let of_template = |policy: u64| {
+        let small = |template: &u64| sizes.get(template).is_some_and(|&size| size * LARGE_TEMPLATE <= hashes.len());
+        templates.get(&policy).copied().filter(small).unwrap_or(policy)
+    };
     let fold = |row: &Row| {
-        let unit = row.policy.filter(|_| by_policy).unwrap_or(row.key);
+        let unit = row.policy.filter(|_| by_policy).map_or(row.key, of_template);
         (spread(unit ^ 0x5851_f42d_4c95_7f2d) % u64::from(FOLDS)) as u8
     };
     rows.iter().map(fold).collect()
+}
+
+/// What policies of one template have in common, hashed: their actions and condition keys, the texts with one colon and nothing that ARNs, times and
+/// addresses have. None where there are none.
+fn template(policy: &str) -> Option<u64> {
+    let is_name = |text: &&str| {
+        text.split_once(':').is_some_and(|(service, name)| {
+            !service.is_empty()
+                && service.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+                && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'*' | b'?' | b'-'))
+        })
+    };
+    // Quotation marks part a text from what is between; an escaped one only makes pieces that are no names.
+    let mut names: Vec<u64> = policy.split('"').filter(is_name).map(|name| hash(name.as_bytes(), 4)).collect();
+    names.sort_unstable();
+    // A statement for each of a list of resources is one of the template.
+    names.dedup();
+    (!names.is_empty()).then(|| names.into_iter().fold(5, mix))
 }
 
 /// The limit and rounding of the session-token regime, which tokens and percentages of the same calls tell without any model: the limit that most of them
@@ -582,6 +616,8 @@ fn is_sampled(hash: u64, level: u32) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     #[test]
@@ -604,6 +640,36 @@ mod tests {
         assert_eq!(calibration.content(&request("{\"a\":\"b \\\" c\"}\n", ["y", "x"])).key, one.key);
         assert_ne!(calibration.content(&request("{\"a\":\"b \\\"c\"}", ["y", "x"])).key, one.key);
         assert_eq!(calibration.policies.len(), 2);
+    }
+
+    #[test]
+    fn policies_of_one_template_stay_together_unless_most_are_of_it() {
+        let policy = |action: &str, bucket: usize| {
+            format!(
+                r#"{{"Statement":[{{"Effect":"Allow","Action":["s3:{action}"],"Resource":"arn:aws:s3:::b{bucket}/*","Condition":{{"StringEquals":{{"aws:RequestedRegion":"eu-west-1"}}}}}}]}}"#
+            )
+        };
+        assert_eq!(template(&policy("A", 1)), template(&policy("A", 2)));
+        assert_ne!(template(&policy("A", 1)), template(&policy("B", 1)));
+        assert_eq!(template(r#"{"Statement":{"Effect":"Allow","Action":"*","Resource":"arn:aws:s3:::b"}}"#), None);
+        let folds_of = |own: usize, others: usize| {
+            let mut calibration = Calibration::new();
+            let session = Session::new(super::super::Operation::AssumeRole, super::super::CallerKind::IamUser);
+            let seen = Seen { regime: Regime::PackedPolicy, percent: Some(9.0), token_bytes: None, refused: false, time: 0 };
+            let texts = (0..own).map(|at| policy("Own", at)).chain((0..others).map(|at| policy(&format!("Get{at}"), at)));
+            let own: HashSet<u64> = texts
+                .enumerate()
+                .filter_map(|(at, text)| {
+                    calibration.add(&Request { policy: Some(text.clone()), ..Request::default() }, &session, &seen);
+                    (at < own).then(|| hash_policy(&text))
+                })
+                .collect();
+            let rows: Vec<Row> = calibration.rows.values().copied().collect();
+            let folds = folds(&rows, &calibration.policies);
+            let of_own = rows.iter().zip(folds).filter(|(row, _)| own.contains(&row.policy.unwrap()));
+            of_own.map(|(_, fold)| fold).collect::<HashSet<u8>>().len()
+        };
+        assert_eq!((folds_of(10, 90), folds_of(60, 40)), (1, usize::from(FOLDS)));
     }
 
     #[test]

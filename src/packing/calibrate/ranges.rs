@@ -11,10 +11,12 @@ use super::super::range::{Content, Range};
 use super::super::{Basis, KindBasis, Parts, Regime, Sizing, percent, token};
 use super::model::{FIGURES, Group, group};
 use super::search::{Found, most_scored};
-use super::{FOLDS, Policies, Row, folds, least, parts_of};
+use super::{FOLDS, Policies, Row, least, parts_of};
 
 /// The share of requests that a range is to hold.
 const SHARE: f64 = 0.9;
+/// How likely a range is to hold that share at least of what is to come, over the chance of what was held out.
+const CONFIDENCE: f64 = 0.8;
 /// One request in so many more that the figures before the fit size rightly makes it worse than they are; fewer are chance.
 const CLEARLY_WORSE: usize = 10;
 /// With fewer requests held out, no range holds that share for sure.
@@ -48,7 +50,7 @@ fn scale(content: Content) -> (f64, f64) {
 
 /// Measures a fit by the rows held out in turn: the sizing with its ranges; what the basis says of kinds and outliers. The figures of `prior` stay where the
 /// fit is no better: labels that contradict each other, or that hidden bytes are in most of, teach nothing.
-pub(super) fn measure(found: Found, prior: &Sizing, rows: &[Row], policies: &Policies, basis: &mut Basis) -> Sizing {
+pub(super) fn measure(found: Found, prior: &Sizing, (rows, folds): (&[Row], &[u8]), policies: &Policies, basis: &mut Basis) -> Sizing {
     let Found { sizing: fitted, without } = found;
     // What is read off without a fit stays.
     let before = match fitted.regime {
@@ -56,8 +58,7 @@ pub(super) fn measure(found: Found, prior: &Sizing, rows: &[Row], policies: &Pol
         Regime::SessionToken => Sizing { limit_bytes: fitted.limit_bytes, rounding: fitted.rounding, ..prior.clone() },
     };
     let step = rows.len().div_ceil(most_scored(fitted.codec)).max(1);
-    let folds = folds(rows);
-    let looked_at: Vec<(&Row, u8)> = rows.iter().zip(folds).step_by(step).collect();
+    let looked_at: Vec<(&Row, u8)> = rows.iter().zip(folds.iter().copied()).step_by(step).collect();
     let mut scores = Vec::with_capacity(looked_at.len());
     let mut scores_before = Vec::with_capacity(looked_at.len());
     for (fold, (sizing, groups)) in (0..FOLDS).zip(&without) {
@@ -175,6 +176,9 @@ fn outside(value: f64, from: f64, to: f64) -> f64 {
 }
 
 /// The range that holds the share of `scores` that is asked for; None of too few.
+///
+/// On average over all samples of requests held out, the range of split conformal prediction does. One that does for most samples is wider by the chance of
+/// a sample; it is taken as far as it holds no outliers for that.
 fn range(content: Content, scores: &[&Score]) -> Option<Range> {
     let count = scores.len();
     if count < LEAST_HELD_OUT {
@@ -183,20 +187,33 @@ fn range(content: Content, scores: &[&Score]) -> Option<Range> {
     let (bytes, share) = scale(content);
     let mut scaled: Vec<f64> = scores.iter().map(|score| score.off_bytes / share.mul_add(score.policy_bytes, bytes)).collect();
     scaled.sort_unstable_by(f64::total_cmp);
-    let inside = (SHARE * (count + 1) as f64).ceil() as usize;
+    let usual = ((SHARE * (count + 1) as f64).ceil() as usize).min(count);
+    let sure = inside(count).max(usual);
     let (low, high) = if count < MANY_HELD_OUT {
         let mut sizes: Vec<f64> = scaled.iter().map(|value| value.abs()).collect();
         sizes.sort_unstable_by(f64::total_cmp);
-        let size = sizes.get(inside.min(count) - 1).copied()?;
+        let least = sizes.get(usual - 1).copied()?;
+        let size = sizes.get(usual - 1..sure)?.iter().copied().filter(|size| (size - least) * bytes <= OUTLIER_BYTES).fold(least, f64::max);
         (size, size)
     } else {
-        // One more, since the narrowest of all ranges is a lucky one.
-        let inside = (inside + 1).min(count);
-        let width = |first: usize| {
-            let (from, to) = (scaled.get(first)?.min(0.0), scaled.get(first + inside - 1)?.max(0.0));
-            Some((from.abs(), to))
+        let narrowest = |inside: usize| {
+            // One more, since the narrowest of all ranges is a lucky one.
+            let inside = (inside + 1).min(count);
+            let width = |first: usize| {
+                let (from, to) = (scaled.get(first)?.min(0.0), scaled.get(first + inside - 1)?.max(0.0));
+                Some((from.abs(), to))
+            };
+            (0..=count - inside).filter_map(width).min_by(|a, b| (a.0 + a.1).total_cmp(&(b.0 + b.1)))
         };
-        (0..=count - inside).filter_map(width).min_by(|a, b| (a.0 + a.1).total_cmp(&(b.0 + b.1)))?
+        let least = narrowest(usual)?;
+        let is_near = |range: &(f64, f64)| (range.0 - least.0).max(range.1 - least.1) * bytes <= OUTLIER_BYTES;
+        // Wider ones hold more: the last that is near is found by halving.
+        let (mut near, mut far) = (usual, sure + 1);
+        while far - near > 1 {
+            let middle = usize::midpoint(near, far);
+            if narrowest(middle).as_ref().is_some_and(is_near) { near = middle } else { far = middle }
+        }
+        narrowest(near)?
     };
     // To a hundredth of a byte, and never inwards.
     #[allow(clippy::cast_possible_truncation)]
@@ -211,6 +228,26 @@ fn range(content: Content, scores: &[&Score]) -> Option<Range> {
         low_share: outwards_share(low * share),
         high_share: outwards_share(high * share),
     })
+}
+
+/// How many of `count` held-out requests a range must hold to hold [`SHARE`] of those to come with [`CONFIDENCE`]; all where no number is sure enough.
+///
+/// Sorted by how far they are off, the share that the `k`th of `n` bounds is distributed as Beta(k, n - k + 1), whatever the errors are made of, so it is at least `s`
+/// as often as Binomial(n, 1 - s) is above n - k (Vovk, *Conditional validity of inductive conformal predictors*, 2012).
+fn inside(count: usize) -> usize {
+    let n = count as f64;
+    // The chance of so many outside, by its logarithm: for many requests the first ones are too small for a number.
+    let mut chance = n * SHARE.ln();
+    let mut sum = chance.exp();
+    let mut outside = 0_usize;
+    while sum <= 1.0 - CONFIDENCE && outside < count {
+        let k = outside as f64;
+        chance += ((n - k) / (k + 1.0) * (1.0 - SHARE) / SHARE).ln();
+        sum += chance.exp();
+        outside += 1;
+    }
+    // The last one counted was one too many.
+    count - outside.saturating_sub(1)
 }
 
 #[cfg(test)]
@@ -236,9 +273,26 @@ mod tests {
     #[test]
     fn few_requests_give_no_range_some_a_symmetric_one_and_many_the_narrowest() {
         assert_eq!(range_of(&scores((0..8).map(f64::from))), None);
-        assert_eq!(range_of(&scores((0..19).map(f64::from))), Some((17.0, 17.0)));
+        assert_eq!(range_of(&scores((0..19).map(f64::from))), Some((18.0, 18.0)));
         let (low, high) = range_of(&scores((0..1000).map(f64::from))).unwrap();
-        assert_eq!((low, high), (0.0, 901.0));
+        assert_eq!((low, high), (0.0, 909.0));
+    }
+
+    /// Of 28 requests all must be inside to be sure enough, of 29 all but one: 0.9^28 + 28 * 0.1 * 0.9^27 is 0.215, and 0.9^29 + 29 * 0.1 * 0.9^28 0.199.
+    #[test]
+    fn as_many_are_inside_as_make_nine_in_ten_likely() {
+        assert_eq!([9, 15, 16, 28, 29, 100, 200, 1000].map(inside), [9, 15, 16, 28, 28, 94, 185, 909]);
+        assert!((900_200..900_300).contains(&inside(1_000_000)), "{}", inside(1_000_000));
+    }
+
+    #[test]
+    fn a_range_is_widened_for_the_chance_of_its_sample_but_not_up_to_outliers() {
+        let three_of = |count: usize, off: f64| scores((0..count).map(move |at| if at < 3 { off } else { 0.0 }));
+        assert_eq!(range_of(&three_of(40, 10.0)), Some((10.0, 10.0)));
+        assert_eq!(range_of(&three_of(40, 200.0)), Some((0.0, 0.0)));
+        let eight_of = |off: f64| scores((0..100).map(move |at| if at < 8 { off } else { 0.0 }));
+        assert_eq!(range_of(&eight_of(10.0)), Some((0.0, 10.0)));
+        assert_eq!(range_of(&eight_of(200.0)), Some((0.0, 0.0)));
     }
 
     #[test]
