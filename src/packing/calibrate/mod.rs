@@ -33,7 +33,7 @@ use std::collections::hash_map::Entry;
 use std::hash::{BuildHasherDefault, Hasher};
 
 use super::limits::REGIME_LIMITS;
-use super::{Basis, Parts, Profile, Regime, Request, Rounding, Session, Sizing};
+use super::{Basis, Measured, Parts, PolicyForm, Profile, Regime, Request, Rounding, Session, Sizing};
 use search::Library;
 
 /// What STS logged of one call.
@@ -524,11 +524,12 @@ fn least(rounding: Rounding, whole: f64) -> f64 {
     }
 }
 
-fn parts_of(row: &Row, policy: Option<&str>, sizing: &Sizing) -> Option<Parts> {
-    let policy_parts = match (row.policy, policy) {
+/// Parts of a row whose policy, if it has one, was `measured` under plain form and codec of `sizing`; None where it was not.
+fn parts_of(row: &Row, measured: Option<Measured>, sizing: &Sizing) -> Option<Parts> {
+    let (policy_bytes, policy_form) = match (row.policy, measured) {
         (Some(_), None) => return None,
-        (Some(_), Some(text)) => super::pack(&Request { policy: Some(text.to_owned()), ..Request::default() }, sizing),
-        (None, _) => Parts::default(),
+        (Some(_), Some(measured)) => super::policy_bytes(measured, sizing),
+        (None, _) => (0, PolicyForm::None),
     };
     let arn_bytes = f64::from(sizing.policy_arn_bytes)
         .mul_add(row.policy_arns.into(), f64::from(sizing.policy_arn_char_bytes) * f64::from(row.policy_arn_chars));
@@ -537,7 +538,8 @@ fn parts_of(row: &Row, policy: Option<&str>, sizing: &Sizing) -> Option<Parts> {
         tag_bytes: row.tag_text_bytes + row.tags * sizing.tag_overhead_bytes,
         inherited_tag_bytes: row.inherited_text_bytes + row.inherited_tags * sizing.inherited_tag_overhead_bytes,
         policy_arns: u8::try_from(row.policy_arns).unwrap_or(u8::MAX),
-        ..policy_parts
+        policy_bytes,
+        policy_form,
     })
 }
 

@@ -147,8 +147,32 @@ pub(super) struct Model {
     pub deviation: Vec<f64>,
 }
 
-/// The coefficients of a bound: figure and factor.
-pub(super) type Terms = [(usize, f64); 11];
+/// The coefficients of a bound, figure and factor: written again and again into one place, since a fit asks for them millions of times.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Terms {
+    of: [(usize, f64); 11],
+    used: usize,
+}
+
+impl Terms {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (usize, f64)> {
+        self.of.iter().take(self.used).copied()
+    }
+
+    fn add(&mut self, figure: usize, factor: f64) {
+        if factor != 0.0
+            && let Some(slot) = self.of.get_mut(self.used)
+        {
+            *slot = (figure, factor);
+            self.used += 1;
+        }
+    }
+
+    /// The sum that these `figures` make.
+    fn sum(&self, figures: &[f64]) -> f64 {
+        self.iter().map(|(figure, factor)| factor * figures.get(figure).copied().unwrap_or_default()).sum()
+    }
+}
 
 impl Model {
     /// The bounds of `rows`; `policies` gives the index of a policy's hash, and rows with another policy are left out.
@@ -307,64 +331,52 @@ impl Bound {
         self.policy == usize::MAX || sizes.of.get(self.policy).is_some_and(Option::is_some)
     }
 
-    /// The bound as `terms . figures + known` with its window: (known less the middle, half the window, the terms).
-    pub(super) fn terms(&self, figures: &[f64], sizes: &Sizes, mode: Mode) -> (f64, f64, Terms) {
-        let mut terms: Terms = [(0, 0.0); 11];
-        let mut used = 0;
-        let mut add = |figure: usize, factor: f64| {
-            if factor != 0.0
-                && let Some(slot) = terms.get_mut(used)
-            {
-                *slot = (figure, factor);
-                used += 1;
-            }
-        };
+    /// The bound as `terms . figures + known` with its window: writes the terms, gives known less the middle, and half the window.
+    pub(super) fn terms(&self, figures: &[f64], sizes: &Sizes, mode: Mode, terms: &mut Terms) -> (f64, f64) {
+        terms.used = 0;
         let mut known = self.known;
-        add(TAG, self.tags);
-        add(INHERITED, self.inherited);
-        add(ARN, self.arns);
-        add(ARN_CHAR, self.arn_chars);
+        terms.add(TAG, self.tags);
+        terms.add(INHERITED, self.inherited);
+        terms.add(ARN, self.arns);
+        terms.add(ARN_CHAR, self.arn_chars);
         if let Some((bytes, statements, is_compressed)) = self.policy(figures, sizes, mode) {
             known += bytes;
             let (each, all) = if is_compressed { (COMPRESSED_STATEMENT, COMPRESSED_POLICY) } else { (PLAIN_STATEMENT, PLAIN_POLICY) };
-            add(each, statements);
-            add(all, 1.0);
+            terms.add(each, statements);
+            terms.add(all, 1.0);
         }
         match self.group {
             Some(group) => {
-                add(NAME, self.name);
+                terms.add(NAME, self.name);
                 if let Some(identity) = self.identity {
-                    add(IDENTITY, 1.0);
-                    add(IDENTITY_CHAR, identity);
+                    terms.add(IDENTITY, 1.0);
+                    terms.add(IDENTITY_CHAR, identity);
                 }
-                add(BASES + group, 1.0);
-                (known - self.middle, self.half, terms)
+                terms.add(BASES + group, 1.0);
+                (known - self.middle, self.half)
             }
             None => {
-                add(LIMIT, -self.middle);
+                terms.add(LIMIT, -self.middle);
                 let limit = figures.get(LIMIT).copied().unwrap_or_default();
-                (known, self.half * limit, terms)
+                (known, self.half * limit)
             }
         }
     }
 
     /// How far the sum is from the middle of its window, and half the width of that, both in bytes.
     pub(super) fn residual(&self, figures: &[f64], sizes: &Sizes, mode: Mode) -> (f64, f64) {
-        let (known, half, terms) = self.terms(figures, sizes, mode);
-        let sum: f64 = terms
-            .iter()
-            .take_while(|term| term.1 != 0.0)
-            .map(|&(figure, factor)| factor * figures.get(figure).copied().unwrap_or_default())
-            .sum();
-        (known + sum, half)
+        let mut terms = Terms::default();
+        let (known, half) = self.terms(figures, sizes, mode, &mut terms);
+        (known + terms.sum(figures), half)
     }
 
     /// The window of one figure that puts the sum into its own, the others given; None where the figure does not count.
     pub(super) fn window(&self, figure: usize, figures: &[f64], sizes: &Sizes, mode: Mode) -> Option<(f64, f64)> {
-        let (known, half, terms) = self.terms(figures, sizes, mode);
-        let &(_, factor) = terms.iter().find(|&&(one, factor)| one == figure && factor != 0.0)?;
+        let mut terms = Terms::default();
+        let (known, half) = self.terms(figures, sizes, mode, &mut terms);
+        let (_, factor) = terms.iter().find(|&(one, _)| one == figure)?;
         let value = figures.get(figure).copied()?;
-        let sum: f64 = known + terms.iter().map(|&(one, factor)| factor * figures.get(one).copied().unwrap_or_default()).sum::<f64>();
+        let sum = known + terms.sum(figures);
         if figure == LIMIT {
             // The window itself is of hundredths of the limit.
             let packed = sum + self.middle * value;

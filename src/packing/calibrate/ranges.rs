@@ -3,15 +3,16 @@
 //! The ranges are those of split conformal prediction: the requests held out are as likely to be far off as those to come, whatever the engine's errors are
 //! made of, so the range that holds the right share of the former holds it of the latter.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::hash::BuildHasherDefault;
 
 use rayon::prelude::*;
 
 use super::super::range::{Content, Range};
-use super::super::{Basis, KindBasis, Parts, Regime, Sizing, percent, token};
+use super::super::{Basis, KindBasis, Measured, Parts, Regime, Sizing, percent, token, with_packer};
 use super::model::{FIGURES, Group, group};
 use super::search::{Found, most_scored};
-use super::{FOLDS, Policies, Row, least, parts_of};
+use super::{FOLDS, Policies, Row, Spread, least, parts_of};
 
 /// The share of requests that a range is to hold.
 const SHARE: f64 = 0.9;
@@ -59,12 +60,16 @@ pub(super) fn measure(found: Found, prior: &Sizing, (rows, folds): (&[Row], &[u8
     };
     let step = rows.len().div_ceil(most_scored(fitted.codec)).max(1);
     let looked_at: Vec<(&Row, u8)> = rows.iter().zip(folds.iter().copied()).step_by(step).collect();
+    // Every fold has the same plain form and codec: each policy is packed once for all of them.
+    let measured = measured(&looked_at, policies, &fitted);
+    let measured_before = if fitted.compresses_like(&before) { None } else { Some(self::measured(&looked_at, policies, &before)) };
+    let measured_before = measured_before.as_ref().unwrap_or(&measured);
     let mut scores = Vec::with_capacity(looked_at.len());
     let mut scores_before = Vec::with_capacity(looked_at.len());
     for (fold, (sizing, groups)) in (0..FOLDS).zip(&without) {
         let held_out: Vec<&Row> = looked_at.iter().filter(|&&(_, one)| one == fold).map(|&(row, _)| row).collect();
-        scores.extend(scores_of(sizing, groups, &held_out, policies));
-        scores_before.extend(scores_of(&before, groups, &held_out, policies));
+        scores.extend(scores_of(sizing, groups, &held_out, &measured));
+        scores_before.extend(scores_of(&before, groups, &held_out, measured_before));
     }
     let hits = |scores: &[Score]| scores.iter().filter(|score| score.is_hit).count();
     let mut sizing = fitted;
@@ -108,12 +113,30 @@ fn one_of_each<'a>(scores: &[&'a Score]) -> Vec<&'a Score> {
     if ones.len() < LEAST_HELD_OUT { scores.to_vec() } else { ones }
 }
 
-fn scores_of(sizing: &Sizing, groups: &[Group], rows: &[&Row], policies: &Policies) -> Vec<Score> {
+/// Distinct policies by hash, packed.
+type PackedPolicies = HashMap<u64, Measured, BuildHasherDefault<Spread>>;
+
+/// The policies of the rows under plain form and codec of `sizing`.
+fn measured(rows: &[(&Row, u8)], policies: &Policies, sizing: &Sizing) -> PackedPolicies {
+    let mut wanted: Vec<u64> = rows.iter().filter(|(row, _)| !row.is_ambiguous()).filter_map(|(row, _)| row.policy).collect();
+    wanted.sort_unstable();
+    wanted.dedup();
+    let found: Vec<(u64, Measured)> = wanted
+        .par_iter()
+        .filter_map(|&hash| {
+            let text = policies.get(&hash)?;
+            Some((hash, with_packer(|packer| packer.measure(text, sizing))))
+        })
+        .collect();
+    found.into_iter().collect()
+}
+
+fn scores_of(sizing: &Sizing, groups: &[Group], rows: &[&Row], measured: &PackedPolicies) -> Vec<Score> {
     rows.par_iter()
         .filter(|row| !row.is_ambiguous())
         .filter_map(|row| {
-            let text = row.policy.and_then(|hash| policies.get(&hash)).map(AsRef::as_ref);
-            let parts = parts_of(row, text, sizing)?;
+            let measured = row.policy.and_then(|hash| measured.get(&hash)).copied();
+            let parts = parts_of(row, measured, sizing)?;
             // A base that only the rows held out tell is known to the fit to all, not to this one.
             score(sizing, row, &parts, groups.binary_search(&group(row)).is_ok())
         })

@@ -173,7 +173,7 @@ pub(super) fn fit(rows: &[Row], folds: &[u8], library: &Library<'_>, prior: &Siz
         token_bases: model::token_bases(prior, bases(model, &sizes, choice.mode, solution)),
         ..model::sizing(prior, &solution.figures)
     };
-    let without = (0..FOLDS).map(|fold| {
+    let without = (0..FOLDS).into_par_iter().map(|fold| {
         let others = model.with(|bound| bound.fold != fold);
         let solution = solve::solve_plainly(&others, &sizes, choice.mode, &solution.figures);
         let told = others.bounds.iter().filter_map(|bound| others.groups.get(bound.group?).copied());
@@ -221,7 +221,8 @@ fn thin(model: &Model, policies: usize) -> Model {
 fn choose(model: &Model, library: &Library<'_>, prior: &Sizing) -> (Choice, bool) {
     let last = ROUNDS.last().map_or(0, |round| round.0).min(library.len());
     let thinned = thin(model, last);
-    let own = evaluate(&thinned, library, last, (prior.plain_form, prior.codec), Some(mode_of(prior)), Effort::Full);
+    let sizes = library.sizes(prior.plain_form, prior.codec, last);
+    let own = suit(&thinned, &sizes, (prior.plain_form, prior.codec), Some(mode_of(prior)), Effort::Full);
     let own = own.into_iter().next().unwrap_or_else(|| Choice {
         form: prior.plain_form,
         codec: prior.codec,
@@ -231,7 +232,6 @@ fn choose(model: &Model, library: &Library<'_>, prior: &Sizing) -> (Choice, bool
     if library.len() < LEAST_POLICIES {
         return (own, false);
     }
-    let sizes = library.sizes(own.form, own.codec, last);
     let explains = |choice: &Choice, sizes: &Sizes, model: &Model| {
         let (inside, far) = solve::held(model, sizes, choice.mode, &choice.solution.figures);
         inside >= 0.97 && far <= 0.1
@@ -368,21 +368,27 @@ fn suit(thinned: &Model, sizes: &Sizes, (form, codec): (PlainForm, Codec), mode:
             }
             solve::solve(&model, sizes, mode, &figures, effort)
         };
-        starts.iter().map(start).min_by(|a, b| a.loss.total_cmp(&b.loss)).map(|solution| Choice { form, codec, mode, solution })
+        let solutions: Vec<Solution> = starts.par_iter().map(start).collect();
+        solutions.into_iter().min_by(|a, b| a.loss.total_cmp(&b.loss)).map(|solution| Choice { form, codec, mode, solution })
     };
     modes.iter().filter_map(|&mode| solve(mode)).collect()
 }
 
 /// The figures, and the way percentages of packed content are rounded: another than the prior's where that explains clearly more.
-fn round(under: &dyn Fn(Rounding) -> Model, prior: &Sizing, sizes: &Sizes, choice: &Choice) -> (Rounding, Solution) {
+fn round(under: &(dyn Fn(Rounding) -> Model + Sync), prior: &Sizing, sizes: &Sizes, choice: &Choice) -> (Rounding, Solution) {
     let solve = |model: &Model| solve::solve_plainly(model, sizes, choice.mode, &choice.solution.figures);
     let model = under(prior.rounding);
     let mut best = (prior.rounding, solve(&model));
     if prior.regime == Regime::SessionToken || !model.bounds.iter().any(|bound| bound.group.is_none()) {
         return best;
     }
-    for rounding in Rounding::ALL.into_iter().filter(|&rounding| rounding != prior.rounding) {
-        let solution = solve(&under(rounding));
+    if best.1.loss <= MORE_THAN_CLEARLY {
+        // No loss is below 0.
+        return best;
+    }
+    let others: Vec<Rounding> = Rounding::ALL.into_iter().filter(|&rounding| rounding != prior.rounding).collect();
+    let others: Vec<(Rounding, Solution)> = others.into_par_iter().map(|rounding| (rounding, solve(&under(rounding)))).collect();
+    for (rounding, solution) in others {
         if solution.loss < best.1.loss - MORE_THAN_CLEARLY {
             best = (rounding, solution);
         }

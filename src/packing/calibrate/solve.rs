@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::model::{self, ARN, ARN_CHAR, BASES, Bound, IDENTITY_CHAR, LIMIT, Mode, Model, NAME, Sizes};
+use super::model::{self, ARN, ARN_CHAR, BASES, Bound, IDENTITY_CHAR, LIMIT, Mode, Model, NAME, Sizes, Terms};
 use super::stab::{self, Wish};
 
 /// What was found.
@@ -41,6 +41,11 @@ impl Effort {
     }
 }
 
+/// What `of` makes of each chunk of `bounds`, in their order. One chunk alone is not worth waking another thread, and most models are one.
+fn of_chunks<T: Send>(bounds: &[Bound], of: impl Fn(&[Bound]) -> T + Send + Sync) -> Vec<T> {
+    if bounds.len() <= CHUNK { bounds.chunks(CHUNK).map(of).collect() } else { bounds.par_chunks(CHUNK).map(of).collect() }
+}
+
 /// How badly the bounds miss, in bytes: grows as the logarithm of the distance, so that one that is far off counts little more than one that is off.
 pub(super) fn loss(model: &Model, sizes: &Sizes, mode: Mode, figures: &[f64]) -> f64 {
     let miss = |bound: &Bound| {
@@ -48,7 +53,7 @@ pub(super) fn loss(model: &Model, sizes: &Sizes, mode: Mode, figures: &[f64]) ->
         let outside = (residual.abs() - half).max(0.0);
         (outside * outside).ln_1p()
     };
-    let sum: f64 = model.bounds.par_chunks(CHUNK).map(|chunk| chunk.iter().map(miss).sum::<f64>()).collect::<Vec<_>>().into_iter().sum();
+    let sum: f64 = of_chunks(&model.bounds, |chunk| chunk.iter().map(miss).sum::<f64>()).into_iter().sum();
     sum / model.bounds.len().max(1) as f64
 }
 
@@ -185,8 +190,7 @@ fn squares(model: &Model, sizes: &Sizes, mode: Mode, figures: &mut [f64], free: 
             }
         };
         let current: &[f64] = figures;
-        let chunks: Vec<Sums> =
-            model.bounds.par_chunks(CHUNK).map(|bounds| sums(bounds, current, (sizes, mode), (&place, size), weight)).collect();
+        let chunks = of_chunks(&model.bounds, |bounds| sums(bounds, current, (sizes, mode), (&place, size), weight));
         let (mut matrix, mut right, mut scaled) = (vec![0.0; size * size], vec![0.0; size], Vec::new());
         for mut chunk in chunks {
             matrix.iter_mut().zip(chunk.matrix).for_each(|(sum, value)| *sum += value);
@@ -238,12 +242,13 @@ fn sums(
 ) -> Sums {
     let mut sums = Sums { matrix: vec![0.0; size * size], right: vec![0.0; size], scaled: Vec::with_capacity(bounds.len()) };
     let mut used: Vec<(usize, f64)> = Vec::with_capacity(12);
+    let mut terms = Terms::default();
     for bound in bounds {
-        let (known, half, terms) = bound.terms(figures, sizes, mode);
+        let (known, half) = bound.terms(figures, sizes, mode, &mut terms);
         used.clear();
         // What is not free counts as known.
         let (mut fixed, mut sum) = (known, 0.0);
-        for &(figure, factor) in terms.iter().take_while(|term| term.1 != 0.0) {
+        for (figure, factor) in terms.iter() {
             let value = factor * figures.get(figure).copied().unwrap_or_default();
             match place.get(figure) {
                 Some(&position) if position != usize::MAX => {
@@ -352,15 +357,20 @@ fn snap(model: &Model, sizes: &Sizes, mode: Mode, solution: &mut Solution) {
         rounded
     };
     let rounded = round(&solution.figures);
-    let after = loss(model, sizes, mode, &rounded);
-    if after <= best + 0.02 {
-        solution.figures = rounded;
-        best = after;
+    if rounded != solution.figures {
+        let after = loss(model, sizes, mode, &rounded);
+        if after <= best + 0.02 {
+            solution.figures = rounded;
+            best = after;
+        }
     }
     for figure in told {
         let mut trial = solution.figures.clone();
         if let Some(value) = trial.get_mut(figure) {
             *value = round_figure(figure, *value);
+        }
+        if trial == solution.figures {
+            continue;
         }
         let after = loss(model, sizes, mode, &trial);
         if after <= best {
@@ -396,6 +406,9 @@ fn sharpen(model: &Model, sizes: &Sizes, mode: Mode, solution: &mut Solution) {
             .collect();
         let (Some(&prior), Some(&now)) = (model.prior.get(figure), solution.figures.get(figure)) else { continue };
         let Some(point) = stab::best(windows, &Wish { prior, near: now, whole: model::is_whole(figure) }) else { continue };
+        if point.value == now {
+            continue;
+        }
         let mut trial = solution.figures.clone();
         set(&mut trial, figure, point.value);
         let after = loss(model, sizes, mode, &trial);
