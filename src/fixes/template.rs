@@ -26,6 +26,10 @@ pub(super) fn rule(context: &Context<'_>, state: &State) -> Option<Proposal> {
     let own = &state.asked.request;
     let policy = state.policy.as_ref()?;
     state.tags()?;
+    // A policy that was rewritten is like no peer's: the template is that of the policies as they are sent.
+    if own.policy != context.subject.asked.request.policy {
+        return None;
+    }
     // The call itself is among its peers, as it was before other changes.
     let others = context.subject.peers.iter().filter(|peer| *peer != own && **peer != context.subject.asked.request);
     let known: Vec<&Request> = std::iter::once(own).chain(others).collect();
