@@ -27,7 +27,7 @@ const MAX_DEPTH: u32 = 64;
 /// # Errors
 /// When `text` is no JSON; the error carries the line and the column, both from 1, the column in characters.
 pub fn parse(text: &str) -> Result<Json, ParseError> {
-    let mut reader = Reader { text, at: 0 };
+    let mut reader = Reader::new(text);
     reader.skip_white_space();
     let value = reader.value(0)?;
     reader.skip_white_space();
@@ -37,13 +37,22 @@ pub fn parse(text: &str) -> Result<Json, ParseError> {
     }
 }
 
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     text: &'a str,
     at: usize,
 }
 
 impl<'a> Reader<'a> {
-    fn peek(&self) -> Option<u8> {
+    pub(super) fn new(text: &'a str) -> Reader<'a> {
+        Reader { text, at: 0 }
+    }
+
+    /// Where it stands: bytes of the text.
+    pub(super) fn at(&self) -> usize {
+        self.at
+    }
+
+    pub(super) fn peek(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
     }
 
@@ -51,15 +60,15 @@ impl<'a> Reader<'a> {
         self.text.as_bytes().get(self.at..).unwrap_or_default()
     }
 
-    fn skip_white_space(&mut self) {
+    pub(super) fn skip_white_space(&mut self) {
         self.at += self.rest().iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r')).count();
     }
 
-    fn error(&self, message: &'static str) -> ParseError {
+    pub(super) fn error(&self, message: &'static str) -> ParseError {
         self.error_at(self.at, message)
     }
 
-    fn error_at(&self, at: usize, message: &'static str) -> ParseError {
+    pub(super) fn error_at(&self, at: usize, message: &'static str) -> ParseError {
         let before = self.text.get(..at).unwrap_or(self.text);
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
         let line = 1 + before.bytes().filter(|&byte| byte == b'\n').count();
@@ -67,7 +76,7 @@ impl<'a> Reader<'a> {
         ParseError { message, line, column }
     }
 
-    fn value(&mut self, depth: u32) -> Result<Json, ParseError> {
+    pub(super) fn value(&mut self, depth: u32) -> Result<Json, ParseError> {
         if depth > MAX_DEPTH {
             return Err(self.error("nested too deeply"));
         }
@@ -94,16 +103,26 @@ impl<'a> Reader<'a> {
 
     fn object(&mut self, depth: u32) -> Result<Json, ParseError> {
         let mut members = Vec::new();
+        self.members(&mut |reader, key, _| {
+            members.push((key, reader.value(depth + 1)?));
+            Ok(())
+        })?;
+        Ok(Json::Object(members))
+    }
+
+    /// Reads an object; `each` gets each key, where it stands, and must read the value behind it.
+    pub(super) fn members(&mut self, each: &mut dyn FnMut(&mut Self, String, usize) -> Result<(), ParseError>) -> Result<(), ParseError> {
         self.at += 1;
         self.skip_white_space();
         if self.peek() == Some(b'}') {
             self.at += 1;
-            return Ok(Json::Object(members));
+            return Ok(());
         }
         loop {
             if self.peek() != Some(b'"') {
                 return Err(self.error("expected a key in double quotes"));
             }
+            let place = self.at;
             let key = self.string()?;
             self.skip_white_space();
             if self.peek() != Some(b':') {
@@ -111,13 +130,13 @@ impl<'a> Reader<'a> {
             }
             self.at += 1;
             self.skip_white_space();
-            members.push((key, self.value(depth + 1)?));
+            each(self, key, place)?;
             self.skip_white_space();
             match self.peek() {
                 Some(b',') => self.at += 1,
                 Some(b'}') => {
                     self.at += 1;
-                    return Ok(Json::Object(members));
+                    return Ok(());
                 }
                 _ => return Err(self.error("expected `,` or `}`")),
             }
@@ -127,20 +146,29 @@ impl<'a> Reader<'a> {
 
     fn array(&mut self, depth: u32) -> Result<Json, ParseError> {
         let mut items = Vec::new();
+        self.items(&mut |reader| {
+            items.push(reader.value(depth + 1)?);
+            Ok(())
+        })?;
+        Ok(Json::Array(items))
+    }
+
+    /// Reads a list; `each` must read one of its values.
+    pub(super) fn items(&mut self, each: &mut dyn FnMut(&mut Self) -> Result<(), ParseError>) -> Result<(), ParseError> {
         self.at += 1;
         self.skip_white_space();
         if self.peek() == Some(b']') {
             self.at += 1;
-            return Ok(Json::Array(items));
+            return Ok(());
         }
         loop {
-            items.push(self.value(depth + 1)?);
+            each(self)?;
             self.skip_white_space();
             match self.peek() {
                 Some(b',') => self.at += 1,
                 Some(b']') => {
                     self.at += 1;
-                    return Ok(Json::Array(items));
+                    return Ok(());
                 }
                 _ => return Err(self.error("expected `,` or `]`")),
             }

@@ -10,6 +10,7 @@
 
 #[cfg(feature = "fixes")]
 mod actions;
+mod check;
 mod json;
 mod operator;
 mod print;
@@ -21,6 +22,7 @@ use std::str::FromStr;
 
 #[cfg(feature = "fixes")]
 pub use actions::{ActionList, ActionListError};
+pub use check::check;
 pub use json::Json;
 pub use operator::{Comparison, Operator, SetPrefix, UnknownOperator};
 pub use variables::{Piece, pieces};
