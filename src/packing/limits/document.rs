@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 
-use crate::policy::{Clause, Element, Policy, Statement, Values};
+use crate::policy::{Clause, Comparison, Element, Policy, Statement, Values};
 
 const VERSIONS: [&str; 2] = ["2008-10-17", "2012-10-17"];
 const ELEMENTS: [&str; 3] = ["Version", "Id", "Statement"];
@@ -76,7 +76,12 @@ fn check_statement(statement: &Statement, place: &str, push: &mut dyn FnMut(&str
             }
             Clause::Action(values) | Clause::NotAction(values) => check_values(values, action_problem, &mut push),
             Clause::Resource(values) | Clause::NotResource(values) => check_values(values, resource_problem, &mut push),
-            Clause::Sid(_) | Clause::Effect(_) | Clause::Condition(_) => {}
+            Clause::Condition(operators) => {
+                for (operator, _) in operators.iter().filter(|(operator, _)| !is_operator(operator)) {
+                    push(format!("`{}` is no condition operator", brief(operator)));
+                }
+            }
+            Clause::Sid(_) | Clause::Effect(_) => {}
             Clause::Other(name, _) => push(match name.as_str() {
                 "Sid" => "takes a text".to_owned(),
                 "Effect" => "takes `Allow` or `Deny`, spelled so".to_owned(),
@@ -87,6 +92,14 @@ fn check_statement(statement: &Statement, place: &str, push: &mut dyn FnMut(&str
             }),
         }
     }
+}
+
+/// Whether it is an operator in any letter case: IAM's pages write one, and do not say that another is refused.
+fn is_operator(text: &str) -> bool {
+    let lower = text.to_ascii_lowercase();
+    let bare = ["forallvalues:", "foranyvalue:"].iter().find_map(|prefix| lower.strip_prefix(prefix)).unwrap_or(&lower);
+    let names = |bare: &str| Comparison::ALL.iter().any(|one| one.name().eq_ignore_ascii_case(bare));
+    names(bare) || bare.strip_suffix("ifexists").is_some_and(names)
 }
 
 fn check_values(values: &Values, problem: fn(&str) -> Option<&'static str>, push: &mut dyn FnMut(String)) {
