@@ -321,6 +321,10 @@ fn arns_in_conditions_match_by_segment_or_not() {
     same(&with("ArnLike", r#""arn:aws:sns:*:111122223333:t""#), &with("ArnEquals", r#""arn:aws:sns:*:111122223333:t""#));
     same(&with("ArnLike", r#"["arn:aws:sns:*:*:t","arn:aws:sns:x:y:t"]"#), &with("ArnLike", r#""arn:aws:sns:*:*:t""#));
     undecided(&with("ArnLike", r#"["arn:aws:sns:*:t","arn:aws:sns:x:y:t"]"#), &with("ArnLike", r#""arn:aws:sns:*:t""#));
+    // A colon tells a star that stops there from one that does not, where no pattern waits for it.
+    undecided(&with("StringLike", r#""a*""#), &on(r#""StringLike":{"aws:SourceArn":"a*"},"ArnLike":{"aws:SourceArn":"a*"}"#));
+    let resources = |list: &str| policy(&allow(r#""s3:*""#, list));
+    undecided(&resources(r#"["a*","a${k:t,'d'}*"]"#), &resources(r#""a*""#));
     // Whether letters count is open.
     undecided(&with("ArnLike", r#""arn:aws:sns:x:y:T""#), &with("ArnLike", r#""arn:aws:sns:x:y:t""#));
     differs(&with("ArnLike", r#""arn:aws:sns:x:y:a""#), &with("ArnLike", r#""arn:aws:sns:x:y:b""#));
