@@ -136,8 +136,8 @@ mod tests {
                 r#"{"Effect":"Allow","Action":"s3:*","Resource":["*","${aws:username}"]}"#,
             ),
             (
-                r#"{"Effect":"Allow","Action":["s3:GetObject","ec2:*"],"Resource":["c","${aws:username}"]}"#,
-                r#"{"Effect":"Allow","Action":"ec2:*","Resource":"${aws:username}"}"#,
+                r#"{"Effect":"Allow","Action":"s3:GetObject","Resource":["c","${aws:username}"]}"#,
+                r#"{"Effect":"Allow","Action":"s3:*","Resource":"${aws:username}"}"#,
             ),
             (
                 r#"{"Effect":"Allow","Action":"s3:GetObject","Resource":"*"}"#,

@@ -35,7 +35,8 @@ mod wildcard_actions;
 mod wildcard_resources;
 mod without_effect;
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 use sha2::{Digest, Sha256};
@@ -288,6 +289,14 @@ struct Context<'a> {
     /// Figures of the regime that judges the call, with the limit to stay under.
     sizing: &'a Sizing,
     advice: &'a Advice,
+    /// The wildcards that fit a list of actions, each with what it takes the place of: the search asks for the same lists again and again.
+    wildcards: RefCell<HashMap<Vec<String>, wildcard_actions::Found>>,
+}
+
+impl<'a> Context<'a> {
+    fn new(subject: Subject<'a>, sizing: &'a Sizing, advice: &'a Advice) -> Context<'a> {
+        Context { subject, sizing, advice, wildcards: RefCell::default() }
+    }
 }
 
 /// The changes that bring the call down by something that counts against the limit, best first; none of them breaks a limit in plain
@@ -309,7 +318,7 @@ pub fn suggestions(subject: Subject<'_>, sizing: &Sizing, advice: &Advice) -> Su
     if subject.asked.session.caller_kind == CallerKind::AwsService {
         return Suggestions::default();
     }
-    search::run(&Context { subject, sizing, advice })
+    search::run(&Context::new(subject, sizing, advice))
 }
 
 fn moderate_policy(request: &Request) -> Option<Policy> {

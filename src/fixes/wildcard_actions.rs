@@ -15,6 +15,9 @@ use crate::policy::{ActionList, Clause, Effect as PolicyEffect, Policy};
 /// Of the wildcards that replace the longest texts, so many are weighed at a time.
 const MOST_WEIGHED: usize = 8;
 
+/// The wildcards that fit a list of actions, each with the entries that it takes the place of.
+pub(super) type Found = Vec<(String, Vec<String>)>;
+
 /// A wildcard and what it takes the place of.
 #[derive(Clone)]
 struct Wildcard {
@@ -36,7 +39,23 @@ pub(super) fn rule(context: &Context<'_>, state: &State) -> Vec<Proposal> {
             .filter_map(|(index, statement)| {
                 let known = known::known(statement).filter(|known| known.effect == PolicyEffect::Allow)?;
                 match known.actions {
-                    Set::Of(texts) if texts.len() > 1 => Some(wildcards(index, texts, &context.advice.actions)),
+                    Set::Of(texts) if texts.len() > 1 => {
+                        let mut memory = context.wildcards.borrow_mut();
+                        let found = match memory.get(texts) {
+                            Some(found) => found,
+                            None => memory.entry(texts.to_vec()).or_insert(wildcards(texts, &context.advice.actions)),
+                        };
+                        Some(
+                            found
+                                .iter()
+                                .map(|(pattern, replaced)| Wildcard {
+                                    statement: index,
+                                    pattern: pattern.clone(),
+                                    replaced: replaced.clone(),
+                                })
+                                .collect::<Vec<_>>(),
+                        )
+                    }
                     _ => None,
                 }
             })
@@ -129,8 +148,8 @@ fn replaced(policy: &Policy, wildcard: &Wildcard) -> Policy {
     changed
 }
 
-/// Every wildcard that takes the place of two entries or more of a list of actions and matches no known action that the list does not.
-fn wildcards(statement: usize, texts: &[String], list: &ActionList) -> Vec<Wildcard> {
+/// Every wildcard that takes the place of two entries or more of a list of actions and matches no known action that the list does not, with those entries.
+fn wildcards(texts: &[String], list: &ActionList) -> Found {
     let services: BTreeSet<String> =
         texts.iter().filter_map(|text| text.split_once(':')).map(|(service, _)| service.to_ascii_lowercase()).collect();
     let mut found = Vec::new();
@@ -143,24 +162,38 @@ fn wildcards(statement: usize, texts: &[String], list: &ActionList) -> Vec<Wildc
             continue;
         }
         let known = of_service(list, &service);
-        let listed: Vec<bool> = known.iter().map(|action| entries.iter().any(|entry| action_covers(entry, action))).collect();
+        let matches = |entry: &str, action: &str| match entry.contains(['*', '?']) {
+            true => action_covers(entry, action),
+            false => entry.eq_ignore_ascii_case(action),
+        };
+        let listed: Vec<bool> = known.iter().map(|action| entries.iter().any(|entry| matches(entry, action))).collect();
         // Concrete actions that are on no list may be misspelled or new: nothing tells what a wildcard would do about them.
-        let is_known = |entry: &str| known.iter().any(|action| action_covers(entry, action));
+        let is_known = |entry: &str| known.iter().any(|action| matches(entry, action));
         let entries: Vec<&String> = entries.into_iter().filter(|entry| is_known(entry)).collect();
         for pattern in patterns(&entries) {
-            let whole = format!("{service}:{pattern}");
-            let fits = |action: &str| action_covers(&whole, action);
+            // Actions have no wildcards of their own, so that what one matches is told by its ends.
+            let (before, behind) = pattern.split_once('*').unwrap_or((&pattern, ""));
+            let fits = |action: &str| fits(action.get(service.len() + 1..).unwrap_or_default(), before, behind);
             if known.iter().zip(&listed).any(|(action, listed)| !listed && fits(action)) {
                 continue;
             }
             let replaced: Vec<String> = entries.iter().filter(|entry| fits(entry)).map(|entry| (*entry).clone()).collect();
             if replaced.len() > 1 {
                 let spelled = replaced.first().and_then(|text| text.split_once(':')).map_or(service.as_str(), |(prefix, _)| prefix);
-                found.push(Wildcard { statement, pattern: format!("{spelled}:{pattern}"), replaced });
+                found.push((format!("{spelled}:{pattern}"), replaced));
             }
         }
     }
     found
+}
+
+/// Whether a name begins and ends so, in any letter case. A `*` in it is a letter that neither end has.
+fn fits(name: &str, before: &str, behind: &str) -> bool {
+    let name = name.as_bytes();
+    let (start, end) = (name.get(..before.len()), name.len().checked_sub(behind.len()).and_then(|at| name.get(at..)));
+    name.len() >= before.len() + behind.len()
+        && start.is_some_and(|start| start.eq_ignore_ascii_case(before.as_bytes()))
+        && end.is_some_and(|end| end.eq_ignore_ascii_case(behind.as_bytes()))
 }
 
 /// The known actions of a service, given in lower case.

@@ -160,7 +160,7 @@ proptest! {
         let mut documents = Vec::new();
         for own in &peers {
             let asked = Asked { request: own.clone(), ..Asked::new(Operation::AssumeRole, CallerKind::IamUser) };
-            let context = Context { subject: Subject { asked: &asked, peers: &peers }, sizing: &SIZING, advice: &ADVICE };
+            let context = Context::new(Subject { asked: &asked, peers: &peers }, &SIZING, &ADVICE);
             let Some(proposal) = super::rule(&context, &State::new(asked.clone(), &context)) else { continue };
             let document = Policy::parse(&proposal.documents[0].text).unwrap().to_string();
             prop_assert_eq!(Some(substituted(&document, &proposal.asked.request.tags)), own.policy.clone());
