@@ -15,11 +15,11 @@ use super::estimate::text::Beside;
 use super::estimate::{Question, Refused, RequestOptions, places, told, two_decimals};
 use super::log::Log;
 use super::{End, signals, usage};
-use crate::fixes::{Fix, Subject, suggest};
+use crate::fixes::{Fix, Subject, Suggestions, suggestions};
 use crate::packing::{Answer, Asked, CallerKind, Estimate, Profile, Regime, STS, Sizing, estimate, pack, percent};
-use crate::policy::Policy;
+use crate::policy;
 use crate::report::{self, Case, Place, Scratch};
-use crate::sts_call::{Asking, Observed};
+use crate::sts_call::{Asking, Observed, Outcome};
 
 #[derive(Args)]
 pub(super) struct Options {
@@ -48,6 +48,8 @@ struct Found<'a> {
     target_percent: f64,
     before: Estimate,
     fixes: &'a [Fix],
+    /// The smallest the request gets by changes that keep its meaning.
+    smallest_same_meaning: Option<&'a Fix>,
     /// Names of the folders written, in the order of `fixes`; empty without --out.
     folders: &'a [String],
 }
@@ -79,18 +81,20 @@ pub(super) fn run(options: &Options) -> anyhow::Result<End> {
     };
     let Question { asking, regime, profile, policy_source, as_recorded } = question;
     let Asking { asked, problems, observed } = asking;
-    if let (Some(policy), Some(source)) = (&asked.request.policy, policy_source) {
-        Policy::parse(policy).context(source)?;
+    // What STS granted is a policy, whatever the grammar says of it.
+    let granted = observed.is_some_and(|observed| observed.outcome == Outcome::Granted);
+    if let (Some(policy), Some(source), false) = (&asked.request.policy, policy_source, granted) {
+        policy::check(policy).context(source)?;
     }
     let answer = estimate(&asked, &profile);
     let (sizing, limit_name) = nearest(&answer, regime, &profile);
-    let mut fixes = suggest(Subject { asked: &asked, peers: &[] }, &sizing, &advice);
+    let Suggestions { mut fixes, mut smallest_same_meaning } = suggestions(Subject { asked: &asked, peers: &[] }, &sizing, &advice);
     let recomputed = percent(&pack(&asked.request, &sizing), &asked.session(), &sizing);
     let shift =
         observed.filter(|_| as_recorded).map_or(0.0, |observed| unexplained_percent(observed, recomputed.value, &sizing, limit_name));
     let moved = |points: f64| (points + shift).max(0.0);
     let before = Estimate { value: moved(recomputed.value), low: moved(recomputed.low), high: moved(recomputed.high) };
-    for fix in &mut fixes {
+    for fix in fixes.iter_mut().chain(&mut smallest_same_meaning) {
         fix.before_percent = moved(fix.before_percent);
         fix.after = Estimate { value: moved(fix.after.value), low: moved(fix.after.low), high: moved(fix.after.high) };
     }
@@ -110,6 +114,7 @@ pub(super) fn run(options: &Options) -> anyhow::Result<End> {
         target_percent: advice.target_percent,
         before,
         fixes: &fixes,
+        smallest_same_meaning: smallest_same_meaning.as_ref(),
         folders: &folders,
     };
     let beside = Beside { problems: &problems, notes: &notes, observed };
@@ -169,6 +174,7 @@ fn object(found: &Found<'_>, beside: &Beside<'_>) -> Value {
         "before_high_percent": two_decimals(found.before.high),
         "target_percent": found.target_percent,
         "fixes": fixes,
+        "smallest_same_meaning": found.smallest_same_meaning.map(|fix| one(found, fix, None)),
         "reason": found.reason(),
         "problems": places(beside.problems),
         "notes": places(beside.notes),
