@@ -254,6 +254,8 @@ fn a_policy_or_a_file_that_cannot_be_read_is_named_with_its_place_and_nothing_is
     assert!(told.starts_with("packtrail: --policy `-`: ") && told.contains("line 1 column 15"), "{told}");
     let told = refused(1, &json!({ "RoleArn": "", "Policy": "[1]" }).to_string(), &["--from-event", "-"]);
     assert!(told.starts_with("packtrail: --from-event `-`: policy: ") && told.contains("line 1 column 1"), "{told}");
+    let told = refused(1, "{\"Statement\": {\"Effect\": \"allow\",\n \"Action\": \"*\", \"Resource\": \"*\"}}", &["--policy", "-"]);
+    assert_eq!(told, "packtrail: --policy `-`: Statement[0].Effect: takes `Allow` or `Deny`, spelled so at line 1 column 26\n");
     fs::write(&actions, "{\n \"s3\": [,").unwrap();
     assert_eq!(refused(1, "", &["--actions", &actions]), format!("packtrail: --actions `{actions}`: no JSON: line 2 column 9\n"));
     fs::write(&actions, "{\"s3\": \"GetObject\"}").unwrap();
@@ -357,4 +359,28 @@ fn what_sts_would_refuse_anyway_is_said_beside_the_fixes() {
     let told = answer(&call, &[]);
     assert_eq!(told["problems"][0]["where"], "tags[1].key");
     assert!(said(&call, &[]).contains("STS would refuse this: tags[1].key: "));
+}
+
+#[test]
+fn the_picture_in_readme_is_what_is_said() {
+    let table = |name: &str| format!("arn:aws:dynamodb:eu-west-1:111122223333:table/{name}");
+    let statement = |sid: &str, of: &str| json!({ "Sid": sid, "Effect": "Allow", "Action": ["dynamodb:GetItem", "dynamodb:Query"], "Resource": table(of) });
+    let policy = json!({ "Version": "2012-10-17", "Statement": [statement("Orders", "orders"), statement("Receipts", "receipts")] });
+    let entitlements = "orders:read orders:write receipts:read receipts:write invoices:read";
+    let request = json!({
+        "RoleArn": "arn:aws:iam::111122223333:role/orders-session",
+        "RoleSessionName": "jane",
+        "Policy": policy.to_string(),
+        "Tags": [{ "Key": "entitlements", "Value": entitlements }, { "Key": "team", "Value": "payments" }]
+    });
+    let told = said(&request, &["--ceiling=eks-authenticator=1450"]);
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let (_, picture) = readme.split_once("--ceiling eks-authenticator=1450 --out smaller\n```\n\n```text\n").unwrap();
+    let (picture, _) = picture.split_once("\n```").unwrap();
+    let mut lines = told.lines();
+    for shown in picture.lines().filter(|line| *line != "…") {
+        let is_shown = |line: &str| shown.strip_suffix('…').map_or(line == shown, |start| line.starts_with(start));
+        assert!(lines.any(is_shown), "README shows `{shown}`, and this is said:\n{told}");
+    }
+    assert!(picture.lines().count() > 15);
 }
