@@ -255,7 +255,7 @@ fn a_policy_or_a_file_that_cannot_be_read_is_named_with_its_place_and_nothing_is
     let told = refused(1, &json!({ "RoleArn": "", "Policy": "[1]" }).to_string(), &["--from-event", "-"]);
     assert!(told.starts_with("packtrail: --from-event `-`: policy: ") && told.contains("line 1 column 1"), "{told}");
     let told = refused(1, "{\"Statement\": {\"Effect\": \"allow\",\n \"Action\": \"*\", \"Resource\": \"*\"}}", &["--policy", "-"]);
-    assert_eq!(told, "packtrail: --policy `-`: Statement[0].Effect: takes `Allow` or `Deny`, spelled so at line 1 column 26\n");
+    assert_eq!(told, "packtrail: --policy `-`: expected Allow or Deny at line 1 column 26\n");
     fs::write(&actions, "{\n \"s3\": [,").unwrap();
     assert_eq!(refused(1, "", &["--actions", &actions]), format!("packtrail: --actions `{actions}`: no JSON: line 2 column 9\n"));
     fs::write(&actions, "{\"s3\": \"GetObject\"}").unwrap();

@@ -23,7 +23,7 @@ use serde_json::Value;
 const DRAWN: usize = 200;
 
 /// Requests that a policy and its rewrites are asked for.
-const REQUESTS: usize = 60;
+const REQUESTS: usize = 40;
 
 fn suggested(policy: &str, operation: Operation, target_percent: f64) -> Suggestions {
     let request = Request { policy: Some(policy.to_owned()), ..Request::default() };
@@ -238,4 +238,80 @@ fn what_is_called_the_same_meaning_is_proven_and_decides_alike() {
         let kind = KINDS[number as usize % KINDS.len()];
         check(&draw(kind, 1_000_000 + number), number);
     }
+}
+
+#[test]
+fn a_rewriter_broken_on_purpose_is_caught() {
+    let whole = |statements: &str| format!(r#"{{"Version":"2012-10-17","Statement":[{statements}]}}"#);
+    let on = |rest: &str| format!(r#"{{"Effect":"Allow",{rest}}}"#);
+    let where_ = |condition: &str| on(&format!(r#""Action":"s3:*","Resource":"*","Condition":{condition}"#));
+    for (broken, before, after) in [
+        (
+            "merges what is left out",
+            whole(&[on(r#""NotAction":"iam:*","Resource":"*""#), on(r#""NotAction":"s3:*","Resource":"*""#)].join(",")),
+            whole(&on(r#""NotAction":["iam:*","s3:*"],"Resource":"*""#)),
+        ),
+        (
+            "merges statements that differ in two lists",
+            whole(&[on(r#""Action":"s3:*","Resource":"a""#), on(r#""Action":"ec2:*","Resource":"b""#)].join(",")),
+            whole(&on(r#""Action":["s3:*","ec2:*"],"Resource":["a","b"]"#)),
+        ),
+        (
+            "merges values that must all fit",
+            whole(&[where_(r#"{"ForAllValues:StringEquals":{"k":"a"}}"#), where_(r#"{"ForAllValues:StringEquals":{"k":"b"}}"#)].join(",")),
+            whole(&where_(r#"{"ForAllValues:StringEquals":{"k":["a","b"]}}"#)),
+        ),
+        (
+            "merges values that must not fit",
+            whole(&[where_(r#"{"StringNotEquals":{"k":"a"}}"#), where_(r#"{"StringNotEquals":{"k":"b"}}"#)].join(",")),
+            whole(&where_(r#"{"StringNotEquals":{"k":["a","b"]}}"#)),
+        ),
+        (
+            "drops the wide action and keeps the narrow one",
+            whole(&on(r#""Action":["s3:Get*","s3:GetObject"],"Resource":"*""#)),
+            whole(&on(r#""Action":"s3:GetObject","Resource":"*""#)),
+        ),
+        (
+            "drops a resource that differs in letter case",
+            whole(&on(r#""Action":"s3:*","Resource":["arn:aws:s3:::b/x","arn:aws:s3:::B/*"]"#)),
+            whole(&on(r#""Action":"s3:*","Resource":"arn:aws:s3:::B/*""#)),
+        ),
+        (
+            "drops the version that a variable needs",
+            whole(&on(r#""Action":"s3:*","Resource":"arn:aws:s3:::b/${aws:username}/*""#)),
+            format!(r#"{{"Statement":[{}]}}"#, on(r#""Action":"s3:*","Resource":"arn:aws:s3:::b/${aws:username}/*""#)),
+        ),
+        (
+            "drops what is denied under a condition only",
+            whole(
+                &[
+                    on(r#""Action":["s3:*","ec2:*"],"Resource":"*""#),
+                    where_(r#"{"Bool":{"aws:SecureTransport":"false"}}"#).replace("Allow", "Deny"),
+                ]
+                .join(","),
+            ),
+            whole(
+                &[on(r#""Action":"ec2:*","Resource":"*""#), where_(r#"{"Bool":{"aws:SecureTransport":"false"}}"#).replace("Allow", "Deny")]
+                    .join(","),
+            ),
+        ),
+        (
+            "drops a statement that a conditional one covers",
+            whole(&[where_(r#"{"StringEquals":{"k":"a"}}"#), on(r#""Action":"s3:GetObject","Resource":"*""#)].join(",")),
+            whole(&where_(r#"{"StringEquals":{"k":"a"}}"#)),
+        ),
+        (
+            "keeps the first of a list of two",
+            whole(&on(r#""Action":["s3:GetObject","s3:PutObject"],"Resource":"*""#)),
+            whole(&on(r#""Action":"s3:GetObject","Resource":"*""#)),
+        ),
+    ] {
+        let verdict = compare(&before, &after, Actions::Any);
+        assert!(matches!(verdict, Comparison::Differs(_)), "{broken}: {verdict:?}");
+    }
+    // A wildcard that takes in one action too many is caught over the known actions as well.
+    let advice = advice(70.0);
+    let before = whole(&on(r#""Action":["s3:GetObject","s3:GetObjectAcl"],"Resource":"*""#));
+    let after = whole(&on(r#""Action":"s3:GetObject*","Resource":"*""#));
+    assert!(matches!(compare(&before, &after, Actions::Known(advice.actions.all())), Comparison::Differs(_)));
 }
