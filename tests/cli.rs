@@ -563,7 +563,7 @@ fn what_a_killed_run_leaves_goes_with_the_next_and_another_run_at_the_same_time_
     fs::write(out.join(".packtrail-0.tmp/left"), "").unwrap();
 
     let mut first = waiting(Path::new("-"), &out, &[]);
-    assert!(!out.join(".packtrail-0.tmp/left").exists());
+    wait_for("taking the place of the killed run", || !out.join(".packtrail-0.tmp/left").exists());
     assert_eq!(analyze(Path::new("samples"), &out, &[]).status.code(), Some(0));
     let calls = summary(&out)["coverage"]["kept_calls"].as_u64().unwrap();
     assert!(calls > 1);
