@@ -95,6 +95,7 @@ fn the_answer_in_json_has_every_member_it_promises_best_first() {
             "before_high_percent",
             "target_percent",
             "fixes",
+            "smallest_same_meaning",
             "reason",
             "problems",
             "notes"
