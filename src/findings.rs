@@ -5,11 +5,11 @@ mod old_calls;
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
 use crate::fixes::{self, Advice, Fix, Subject};
 use crate::packing::{Asked, CallerKind, Ceiling, Estimate, Operation, Parts, Regime, Request, STS, Session, Sizing, percent, token_bytes};
-use crate::scan::{Call, Facts, Name, Names, Scan, Slot};
+use crate::scan::{Call, Facts, Name, Names, RequestId, Scan, Slot};
 use crate::sts_call::Outcome;
 use crate::trends::{self, Day, Point, Refusal, Status, Trend, Verdict};
 
@@ -347,12 +347,26 @@ fn add_fixes(scan: &Scan, finding: &mut Finding, slots: &[Slot], advice: &Advice
         request,
         session,
         role_arn: scan.names.text(finding.role).map(|role| role.to_string()),
+        // Managed policies of a federated session stand in the account of the user who asks for it.
+        account_id: scan
+            .names
+            .text(finding.caller)
+            .filter(|_| session.operation == Operation::GetFederationToken)
+            .and_then(|caller| caller.split(':').nth(4).filter(|account| account.len() == 12).map(str::to_owned)),
         ..Asked::new(session.operation, session.caller_kind)
     };
-    let mut seen = FxHashSet::default();
-    let distinct = slots.iter().filter_map(|slot| scan.calls.get(*slot)).map(|call| call.request).filter(|id| seen.insert(*id));
-    let peers: Vec<Request> = distinct.filter_map(|id| scan.requests.request(id)).take(MOST_PEERS).collect();
-    finding.fixes = fixes::suggest(Subject { asked: &asked, peers: &peers }, &sizing, advice);
+    let mut calls_of: FxHashMap<RequestId, u64> = FxHashMap::default();
+    let mut distinct = Vec::new();
+    for call in slots.iter().filter_map(|slot| scan.calls.get(*slot)) {
+        let calls = calls_of.entry(call.request).or_default();
+        if *calls == 0 {
+            distinct.push(call.request);
+        }
+        *calls += 1;
+    }
+    let known = distinct.into_iter().filter_map(|id| Some((scan.requests.request(id)?, calls_of.get(&id).copied()?)));
+    let (peers, calls): (Vec<Request>, Vec<u64>) = known.take(MOST_PEERS).unzip();
+    finding.fixes = fixes::suggest(Subject { asked: &asked, peers: &peers, calls: &calls }, &sizing, advice);
     let request = &asked.request;
     let shift = unexplained_percent(scan, call, finding);
     for fix in &mut finding.fixes {

@@ -31,7 +31,7 @@ fn suggested(policy: &str, operation: Operation, target_percent: f64) -> Suggest
     let asked = Asked { request, session, ..Asked::new(operation, CallerKind::IamUser) };
     let profile = Profile::builtin();
     let advice = advice(target_percent);
-    suggestions(Subject { asked: &asked, peers: &[] }, profile.sizing(Regime::PackedPolicy), &advice)
+    suggestions(Subject { asked: &asked, peers: &[], calls: &[] }, profile.sizing(Regime::PackedPolicy), &advice)
 }
 
 fn advice(target_percent: f64) -> Advice {

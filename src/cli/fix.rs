@@ -88,7 +88,8 @@ pub(super) fn run(options: &Options) -> anyhow::Result<End> {
     }
     let answer = estimate(&asked, &profile);
     let (sizing, limit_name) = nearest(&answer, regime, &profile);
-    let Suggestions { mut fixes, mut smallest_same_meaning } = suggestions(Subject { asked: &asked, peers: &[] }, &sizing, &advice);
+    let Suggestions { mut fixes, mut smallest_same_meaning } =
+        suggestions(Subject { asked: &asked, peers: &[], calls: &[] }, &sizing, &advice);
     let recomputed = percent(&pack(&asked.request, &sizing), &asked.session(), &sizing);
     let shift =
         observed.filter(|_| as_recorded).map_or(0.0, |observed| unexplained_percent(observed, recomputed.value, &sizing, limit_name));

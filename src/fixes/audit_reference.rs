@@ -117,7 +117,7 @@ mod tests {
         let tags = tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let asked = Asked { request: Request { tags, ..Request::default() }, ..Asked::new(Operation::AssumeRole, CallerKind::IamUser) };
         let advice = Advice { redact, ..ADVICE.clone() };
-        let context = Context::new(Subject { asked: &asked, peers: &[] }, &SIZING, &advice);
+        let context = Context::new(Subject { asked: &asked, peers: &[], calls: &[] }, &SIZING, &advice);
         rule(&context, &State::new(asked.clone(), &context))
     }
 

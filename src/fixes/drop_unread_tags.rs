@@ -72,7 +72,7 @@ mod tests {
         let request = Request { policy: Some(policy.to_owned()), policy_arns: arns, tags, ..Request::default() };
         let asked = Asked { request, role_arn: Some(role.to_owned()), ..Asked::new(Operation::AssumeRole, CallerKind::IamUser) };
         let advice = Advice { redact, readers: Some(TagReaders::from_json(DETAILS, "details.json").unwrap()), ..ADVICE.clone() };
-        let context = Context::new(Subject { asked: &asked, peers: &[] }, &SIZING, &advice);
+        let context = Context::new(Subject { asked: &asked, peers: &[], calls: &[] }, &SIZING, &advice);
         let proposal = rule(&context, &State::new(asked.clone(), &context))?;
         Some((proposal.asked.request.tags.into_iter().map(|(key, _)| key).collect(), proposal.change.detail))
     }

@@ -60,7 +60,7 @@ mod tests {
             ..Request::default()
         };
         let asked = Asked { request: request.clone(), ..Asked::new(Operation::AssumeRole, CallerKind::AssumedRole) };
-        let context = Context::new(Subject { asked: &asked, peers: &[] }, &SIZING, &ADVICE);
+        let context = Context::new(Subject { asked: &asked, peers: &[], calls: &[] }, &SIZING, &ADVICE);
         let proposal = rule(&context, &State::new(asked.clone(), &context)).unwrap();
         assert_eq!(proposal.asked.request, Request { inherited_tags: request.inherited_tags[..1].to_vec(), ..request });
         assert!(proposal.change.detail.starts_with("`cost` (") && !proposal.change.detail.contains("hidden"), "{}", proposal.change.detail);

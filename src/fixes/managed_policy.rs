@@ -85,7 +85,7 @@ mod tests {
 
     fn managed(asked: &Asked, peers: &[Request], redact: bool) -> Fix {
         let advice = Advice { redact, ..Advice::default() };
-        let found = suggest(Subject { asked, peers }, Profile::builtin().sizing(Regime::PackedPolicy), &advice);
+        let found = suggest(Subject { asked, peers, calls: &[] }, Profile::builtin().sizing(Regime::PackedPolicy), &advice);
         only(&found, "use-managed-policy").clone()
     }
 

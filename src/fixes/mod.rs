@@ -96,6 +96,8 @@ pub struct Subject<'a> {
     pub asked: &'a Asked,
     /// Every distinct request of the same caller for the same role by the same operation that is known, this one among them; empty where only this one is.
     pub peers: &'a [Request],
+    /// How many calls made each of `peers`, in their order; empty where that is not known.
+    pub calls: &'a [u64],
 }
 
 /// What fixes are to reach, and how they are judged and shown.

@@ -101,7 +101,7 @@ mod tests {
 
     fn proposal(request: Request) -> Option<Proposal> {
         let asked = Asked { request, ..Asked::new(Operation::AssumeRole, CallerKind::AssumedRole) };
-        let context = Context::new(Subject { asked: &asked, peers: &[] }, &SIZING, &ADVICE);
+        let context = Context::new(Subject { asked: &asked, peers: &[], calls: &[] }, &SIZING, &ADVICE);
         let state = State::new(asked.clone(), &context);
         assert!(inherited_tags::rule(&context, &state).is_none());
         rule(&context, &state)

@@ -124,7 +124,7 @@ mod tests {
 
     fn fixes(asked: &Asked, regime: Regime, redact: bool) -> Vec<Fix> {
         let advice = Advice { redact, ..ADVICE.clone() };
-        let found = suggest(Subject { asked, peers: &[] }, Profile::builtin().sizing(regime), &advice);
+        let found = suggest(Subject { asked, peers: &[], calls: &[] }, Profile::builtin().sizing(regime), &advice);
         found.into_iter().filter(|fix| fix.changes.len() == 1).collect()
     }
 

@@ -132,7 +132,7 @@ mod tests {
             ..Asked::new(Operation::AssumeRoleWithSaml, CallerKind::SamlUser)
         };
         let advice = Advice { readers, ..Advice::default() };
-        let found = suggest(Subject { asked: &asked, peers: &[] }, Profile::builtin().sizing(Regime::PackedPolicy), &advice);
+        let found = suggest(Subject { asked: &asked, peers: &[], calls: &[] }, Profile::builtin().sizing(Regime::PackedPolicy), &advice);
         only(&found, "shorten-tag-keys").clone()
     }
 
@@ -158,7 +158,7 @@ mod tests {
             let mut seen = std::collections::HashSet::new();
             let tags: Vec<_> = keys.into_iter().filter(|key| seen.insert(key.to_lowercase())).map(|key| (key, "v".to_owned())).collect();
             let asked = Asked { request: Request { tags: tags.clone(), ..Request::default() }, ..Asked::new(Operation::AssumeRole, CallerKind::IamUser) };
-            let context = Context::new(Subject { asked: &asked, peers: &[] }, &SIZING, &ADVICE);
+            let context = Context::new(Subject { asked: &asked, peers: &[], calls: &[] }, &SIZING, &ADVICE);
             if let Some(proposal) = rule(&context, &State::new(asked.clone(), &context)) {
                 let after = proposal.asked.request.tags;
                 let distinct: std::collections::HashSet<String> = after.iter().map(|(key, _)| key.to_lowercase()).collect();

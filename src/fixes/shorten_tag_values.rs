@@ -101,7 +101,7 @@ mod tests {
 
     fn values(own: &Request, peers: &[Request]) -> Option<Vec<String>> {
         let asked = Asked { request: own.clone(), ..Asked::new(Operation::AssumeRole, CallerKind::IamUser) };
-        let context = Context::new(Subject { asked: &asked, peers }, &SIZING, &ADVICE);
+        let context = Context::new(Subject { asked: &asked, peers, calls: &[] }, &SIZING, &ADVICE);
         let proposal = rule(&context, &State::new(asked.clone(), &context))?;
         Some(proposal.asked.request.tags.into_iter().map(|(_, value)| value).collect())
     }

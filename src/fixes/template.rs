@@ -12,7 +12,7 @@ mod names;
 use std::collections::{HashMap, HashSet};
 
 use super::tag_reads::{Reads, sender};
-use super::{Change, Context, Effect, Proposal, State, counted, join, managed_policy, moderate_policy, short_hash, stored_policy};
+use super::{Change, Context, Effect, Proposal, State, Subject, counted, join, managed_policy, moderate_policy, short_hash, stored_policy};
 use crate::packing::limits::{TAGS, is_tag_value, same_key};
 use crate::packing::{Asked, Operation, Request};
 use crate::policy::{Clause, Effect as PolicyEffect, Element, Policy};
@@ -119,6 +119,17 @@ impl<'a> Template<'a> {
             policies.retain(|_| keep.next().unwrap_or(false));
         }
         None
+    }
+
+    /// How many of the caller's calls it covers, in words; empty where that is not known.
+    fn calls(&self, context: &Context<'_>) -> String {
+        let Subject { asked, peers, calls } = context.subject;
+        if calls.is_empty() {
+            return String::new();
+        }
+        let covers = |peer: &Request| *peer == asked.request || self.requests.iter().any(|one| std::ptr::eq(*one, peer));
+        let covered: u64 = peers.iter().zip(calls).filter(|(peer, _)| covers(peer)).map(|(_, calls)| calls).sum();
+        format!(" ({covered} of {} calls)", calls.iter().sum::<u64>())
     }
 
     /// The tags that fill the holes; None where they would be more than a request takes.
@@ -268,7 +279,7 @@ fn proposal(
         "a statement does not apply to a session without the tags it reads"
     };
     let detail = join([
-        format!("covers {covered} of {known} known requests, with {}", counted(texts, "text")),
+        format!("covers {covered} of {known} known requests{}, with {}", template.calls(context), counted(texts, "text")),
         if redact { String::new() } else { holes(tags) },
         format!("PolicyArns: {}", stored.arns.join(", ")),
         stored.note(),

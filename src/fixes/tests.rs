@@ -27,13 +27,13 @@ fn with_tags(tags: &[(&str, &str)]) -> Request {
 
 pub(super) fn suggested(request: &Request, session: &Session, sizing: &Sizing, redact: bool) -> Vec<Fix> {
     let asked = Asked { request: request.clone(), session: *session, ..Asked::new(session.operation, session.caller_kind) };
-    suggest(Subject { asked: &asked, peers: &[] }, sizing, &Advice { redact, ..ADVICE.clone() })
+    suggest(Subject { asked: &asked, peers: &[], calls: &[] }, sizing, &Advice { redact, ..ADVICE.clone() })
 }
 
 /// What is suggested for a policy by an IAM user's call, under the older limit.
 pub(super) fn suggested_by(policy: &str, advice: &Advice) -> Vec<Fix> {
     let asked = Asked { request: with_policy(policy), session: session(), ..Asked::new(session().operation, session().caller_kind) };
-    suggest(Subject { asked: &asked, peers: &[] }, Profile::builtin().sizing(Regime::PackedPolicy), advice)
+    suggest(Subject { asked: &asked, peers: &[], calls: &[] }, Profile::builtin().sizing(Regime::PackedPolicy), advice)
 }
 
 /// The fix that is `rule` alone.
@@ -44,7 +44,7 @@ pub(super) fn only<'a>(fixes: &'a [Fix], rule: &str) -> &'a Fix {
 fn all(request: &Request) -> Suggestions {
     let session = session();
     let asked = Asked { request: request.clone(), session, ..Asked::new(session.operation, session.caller_kind) };
-    suggestions(Subject { asked: &asked, peers: &[] }, Profile::builtin().sizing(Regime::PackedPolicy), &Advice::default())
+    suggestions(Subject { asked: &asked, peers: &[], calls: &[] }, Profile::builtin().sizing(Regime::PackedPolicy), &Advice::default())
 }
 
 fn fixes(request: &Request) -> Vec<Fix> {
@@ -456,7 +456,7 @@ proptest! {
         let peers = [asked.request.clone(), with_policy(&document(&READ.replace("b/*", "b/other/*")))];
         let profile = Profile::builtin();
         let before = Sizing::clone(profile.sizing(regime));
-        let found = suggest(Subject { asked: &asked, peers: &peers }, &before, &ADVICE);
+        let found = suggest(Subject { asked: &asked, peers: &peers, calls: &[] }, &before, &ADVICE);
         prop_assert!(asked.session.caller_kind != CallerKind::AwsService || found.is_empty());
         let kinds = problem_kinds(&asked.request, &asked.session);
         for fix in found {

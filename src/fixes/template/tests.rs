@@ -24,7 +24,7 @@ fn request(policy: &str, tags: &[(&str, &str)]) -> Request {
 
 fn fixes(peers: &[Request], operation: Operation, advice: &Advice) -> Vec<Fix> {
     let asked = Asked { request: peers[0].clone(), role_arn: Some(ROLE.to_owned()), ..Asked::new(operation, CallerKind::AssumedRole) };
-    suggest(Subject { asked: &asked, peers }, Profile::builtin().sizing(Regime::PackedPolicy), advice)
+    suggest(Subject { asked: &asked, peers, calls: &vec![2; peers.len()] }, Profile::builtin().sizing(Regime::PackedPolicy), advice)
 }
 
 fn template(peers: &[Request]) -> Option<Fix> {
@@ -53,7 +53,10 @@ fn policies_that_differ_in_a_tenant_become_one_with_a_tag() {
     );
     assert_eq!(document(&fix), policy("data", "${aws:PrincipalTag/tenant}", "t"));
     let detail = fix.detail();
-    assert!(detail.starts_with("covers 3 of 3 known requests, with 3 texts; tags: `tenant`=`acme` (3 values); PolicyArns: "), "{detail}");
+    assert!(
+        detail.starts_with("covers 3 of 3 known requests (6 of 6 calls), with 3 texts; tags: `tenant`=`acme` (3 values); PolicyArns: "),
+        "{detail}"
+    );
     assert!(detail.contains("the role's trust policy must allow sts:TagSession"));
 }
 
@@ -107,7 +110,7 @@ fn what_no_variable_can_hold_is_not_covered() {
     let mut peers = vec![one, request(&policy("data", "globex", "t"), &[])];
     peers.extend(differing.iter().map(|text| request(text, &[])));
     let fix = template(&peers).unwrap();
-    assert!(fix.detail().starts_with("covers 2 of 13 known requests, with 2 texts"), "{}", fix.detail());
+    assert!(fix.detail().starts_with("covers 2 of 13 known requests (4 of 26 calls), with 2 texts"), "{}", fix.detail());
     assert!(fix.detail().contains("11 requests of another shape must keep the inline policy"));
 }
 
@@ -160,7 +163,7 @@ proptest! {
         let mut documents = Vec::new();
         for own in &peers {
             let asked = Asked { request: own.clone(), ..Asked::new(Operation::AssumeRole, CallerKind::IamUser) };
-            let context = Context::new(Subject { asked: &asked, peers: &peers }, &SIZING, &ADVICE);
+            let context = Context::new(Subject { asked: &asked, peers: &peers, calls: &[] }, &SIZING, &ADVICE);
             let Some(proposal) = super::rule(&context, &State::new(asked.clone(), &context)) else { continue };
             let document = Policy::parse(&proposal.documents[0].text).unwrap().to_string();
             prop_assert_eq!(Some(substituted(&document, &proposal.asked.request.tags)), own.policy.clone());
