@@ -173,6 +173,9 @@ fn session_policies_of_real_logs_get_smaller_and_the_table_says_by_how_much() {
     for (kind, policy) in logged_policies(&folder) {
         kinds.entry(kind).or_default().push(policy);
     }
+    let points: Vec<Value> = serde_json::from_str(include_str!("data/packing-points.json")).unwrap();
+    let texts = points.iter().filter_map(|point| point["policy"].as_str()).map(str::to_owned);
+    kinds.insert("public points".to_owned(), texts.collect());
     println!("{HEAD}");
     for (kind, policies) in &kinds {
         let saved: Vec<Saved> = policies.iter().map(|policy| Saved::of(policy)).collect();
@@ -182,7 +185,7 @@ fn session_policies_of_real_logs_get_smaller_and_the_table_says_by_how_much() {
             check(policy, 7);
         }
     }
-    assert!(!kinds["session policy"].is_empty());
+    assert!(!kinds["session policy"].is_empty() && kinds["public points"].len() > 5);
 }
 
 #[test]
