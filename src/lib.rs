@@ -5,7 +5,8 @@
 //!        --scan--> Scan{calls, coverage} --trends--> Trends --fixes--> Fix --report--> CSV, Parquet, JSON, terminal
 //! ```
 //!
-//! With `default-features = false` only [`policy`] and [`packing`] remain: the engine that prices one request, for use in other programs.
+//! With `default-features = false` only [`policy`] and [`packing`] remain: the engine that prices one request, for use in other programs. The feature `read` adds
+//! the line from log files on disk to STS calls.
 
 pub mod packing;
 pub mod policy;
@@ -18,7 +19,7 @@ pub mod findings;
 pub mod fixes;
 #[cfg(feature = "fixes")]
 pub mod proof;
-#[cfg(feature = "cli")]
+#[cfg(feature = "read")]
 pub mod record;
 #[cfg(feature = "cli")]
 pub mod report;
@@ -26,9 +27,9 @@ pub mod report;
 pub mod scan;
 #[cfg(feature = "cli")]
 pub mod state;
-#[cfg(feature = "cli")]
+#[cfg(feature = "read")]
 pub mod sts_call;
-#[cfg(feature = "cli")]
+#[cfg(feature = "read")]
 pub mod trail;
 #[cfg(feature = "cli")]
 pub mod trends;

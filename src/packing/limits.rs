@@ -17,7 +17,7 @@ use std::collections::{HashMap, HashSet};
 use super::{Operation, Regime, Request};
 use crate::policy::Policy;
 
-#[cfg(feature = "cli")]
+#[cfg(feature = "read")]
 pub(crate) use document::closest;
 
 /// The limit a regime sets, and since when it is known.

@@ -26,6 +26,7 @@ enum Where {
     /// Apart from the location because a file name need not be UTF-8.
     Disk(PathBuf),
     /// None before it was asked for.
+    #[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "nothing is listed in S3"))]
     S3(Option<Fetched>),
 }
 
@@ -41,11 +42,13 @@ impl LogFile {
     }
 
     /// A key in S3 as it was listed.
+    #[cfg(feature = "cli")]
     pub(super) fn listed(location: String, named: bool, bytes: u64, stamp: u64) -> LogFile {
         LogFile { location, named, bytes: Some(bytes), stamp, content: Where::S3(None) }
     }
 
     /// The same with its content.
+    #[cfg(feature = "cli")]
     pub(super) fn fetched(self, content: Fetched) -> LogFile {
         LogFile { content: Where::S3(Some(content)), ..self }
     }

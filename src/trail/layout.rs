@@ -72,6 +72,7 @@ pub(super) fn is_account(text: &str) -> bool {
 }
 
 /// The folders of a day, `YYYY/MM/DD`; None beyond the calendar.
+#[cfg(feature = "cli")]
 pub(super) fn day_folders(day: Day) -> Option<String> {
     let date = NaiveDate::default().checked_add_signed(chrono::TimeDelta::try_days(day.into())?)?;
     (0..=9999).contains(&date.year()).then(|| date.format("%Y/%m/%d").to_string())

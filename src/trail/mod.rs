@@ -1,4 +1,4 @@
-//! Finds, lists and opens log files: on disk, in S3 and on standard input.
+//! Finds, lists and opens log files: on disk, on standard input and, with the feature `cli`, in S3.
 //!
 //! [`list`] walks lazily, so that a trail of millions of small files costs no memory for its listing.
 
@@ -7,13 +7,19 @@ use std::sync::Arc;
 mod file;
 mod layout;
 mod listing;
+#[cfg(feature = "cli")]
 mod s3;
+#[cfg(not(feature = "cli"))]
+#[path = "without_s3.rs"]
+mod s3;
+#[cfg(feature = "cli")]
 mod store;
 
 pub use file::{Content, LogFile};
 pub use layout::{Day, Delivery, delivery};
 pub use listing::{Entry, Folder, Listing, list};
 pub use s3::Body;
+#[cfg(feature = "cli")]
 pub use store::{Lock, Store, StoreError, Tag};
 
 /// Which log files matter, as far as their location tells.
