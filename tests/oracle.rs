@@ -2,6 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod programs;
+#[path = "plain/records.rs"]
+mod records;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{Read, Write};
@@ -13,73 +17,30 @@ use flate2::write::GzEncoder;
 use packtrail::record::{Damage, Kind, Limits, Offset, Outcome, Reader, Reason};
 use packtrail::trail::{self, Entry};
 use proptest::prelude::*;
+use records::{Node, Plain, hold, in_chunks_of, text_of};
 use serde_json::{Value, json};
 
 /// What either reader finds in a file.
 #[derive(Debug, PartialEq)]
 struct Content {
     records: usize,
-    sts: Vec<Value>,
+    sts: Vec<Node>,
 }
 
-/// Whole file, whole text, whole values.
+/// What the plain reader finds in a file of sound JSON.
 fn plain(file: &[u8]) -> Content {
-    let text = if file.starts_with(&[0x1f, 0x8b]) {
-        let mut text = Vec::new();
-        MultiGzDecoder::new(file).read_to_end(&mut text).unwrap();
-        text
-    } else {
-        file.to_vec()
-    };
-    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
-    let mut units = Vec::new();
-    for value in serde_json::Deserializer::from_slice(text).into_iter::<Value>() {
-        match value.unwrap() {
-            Value::Array(elements) => elements.into_iter().for_each(|element| units.extend(contained(element))),
-            Value::Object(object) => units.extend(contained(Value::Object(object))),
-            other => panic!("no container: {other}"),
-        }
-    }
-    units.retain(Value::is_object);
-    let records = units.len();
-    let sts = units.into_iter().map(unwrap).filter(is_sts).collect();
-    Content { records, sts }
+    let (text, inflates) = text_of(file);
+    let plain = Plain::of(&text);
+    assert!(inflates && plain.whole, "{}", String::from_utf8_lossy(&text));
+    Content { records: plain.units.len(), sts: plain.calls().into_iter().map(|(_, record)| record).collect() }
 }
 
-/// The elements of the lists of records that an object has, or the object itself.
-fn contained(value: Value) -> Vec<Value> {
-    match ["Records", "Events"].iter().find(|key| value.get(**key).is_some_and(Value::is_array)) {
-        Some(key) => value[key].as_array().unwrap().clone(),
-        None => vec![value],
-    }
-}
-
-/// An object with a record's own keys is that record, wherever they stand among its keys; any other may be an envelope.
-fn unwrap(unit: Value) -> Value {
-    if ["eventVersion", "eventSource", "eventName"].iter().any(|key| unit.get(key).is_some()) {
-        unit
-    } else if let Some(text) = unit["CloudTrailEvent"].as_str() {
-        serde_json::from_str(text).unwrap()
-    } else if unit["CloudTrailEvent"].is_object() {
-        unit["CloudTrailEvent"].clone()
-    } else if unit["detail"].is_object() {
-        unit["detail"].clone()
-    } else {
-        unit
-    }
-}
-
-fn is_sts(record: &Value) -> bool {
-    record["eventSource"] == "sts.amazonaws.com"
+fn node(value: &Value) -> Node {
+    Node::of(value.to_string().as_bytes()).unwrap()
 }
 
 fn limits() -> Limits {
     Limits::for_threads(1)
-}
-
-/// Limits under which nothing is read in one go and the window slides by `chunk_bytes`.
-fn in_chunks_of(chunk_bytes: usize) -> Limits {
-    Limits { whole_bytes: 0, chunk_bytes, ..limits() }
 }
 
 fn fast_with(reader: &mut Reader, file: &[u8]) -> (Content, Outcome) {
@@ -87,11 +48,7 @@ fn fast_with(reader: &mut Reader, file: &[u8]) -> (Content, Outcome) {
     let mut numbers = BTreeSet::new();
     let outcome = reader.read_from(&mut &*file, Some(file.len() as u64), &mut |found| {
         assert!(numbers.insert(found.record), "one number, one record");
-        if let Ok(record) = serde_json::from_str(found.json)
-            && is_sts(&record)
-        {
-            sts.push(record);
-        }
+        sts.extend(Node::of(found.json.as_bytes()).filter(Node::is_sts));
     });
     assert!(numbers.last().is_none_or(|last| *last <= outcome.records));
     (Content { records: usize::try_from(outcome.records).unwrap(), sts }, outcome)
@@ -103,18 +60,8 @@ fn fast(limits: Limits, file: &[u8]) -> (Content, Outcome) {
 
 /// Both readers agree on an undamaged file, in one go and in chunks.
 fn agree(file: &[u8]) -> Outcome {
-    let plain = plain(file);
-    for limits in [in_chunks_of(1), in_chunks_of(7), in_chunks_of(64), in_chunks_of(1000), in_chunks_of(1 << 18)] {
-        let (fast, outcome) = fast(limits, file);
-        assert!(outcome.damage.is_none(), "{:?} in chunks of {}", outcome.damage, limits.chunk_bytes);
-        assert_eq!(fast, plain, "in chunks of {}", limits.chunk_bytes);
-        assert_eq!(outcome.bytes_read, file.len() as u64);
-    }
-    let (fast, outcome) = fast(limits(), file);
-    assert!(outcome.damage.is_none(), "{:?}", outcome.damage);
-    assert_eq!(fast, plain);
-    assert_eq!(outcome.bytes_read, file.len() as u64);
-    outcome
+    plain(file);
+    hold(file, &[1, 7, 64, 1000, 1 << 18]).outcome
 }
 
 fn gzip(text: &[u8]) -> Vec<u8> {
@@ -674,6 +621,53 @@ fn damage_names_its_place_and_reason() {
     assert!(damage(&outcome).to_string().ends_with(" of the inflated text, after record 2"), "{}", damage(&outcome));
 }
 
+/// Records that are no calls, of the kinds that could lead a reader astray about where they end or what follows them.
+fn odd_records() -> Vec<String> {
+    let with = |member: &str| format!(r#"{{"eventVersion":"1.08","eventSource":"s3.amazonaws.com","eventName":"x",{member}}}"#);
+    let mut odd: Vec<String> = [
+        r#""a":"}],{""#,
+        r#""a":"]}","b":[["}{",{}],[]]"#,
+        r#""a":"\\""#,
+        r#""a":"\\\"}""#,
+        r#""a":"\"","\\":"\"},{\"eventSource\":\"sts.amazonaws.com\"""#,
+        r#""a":"größe 😀 \u2028","é":"\ud83d\ude00""#,
+        r#""b":"sts.amazonaws.com","eventSource" : "sts.amazonaws.com.example""#,
+        r#""requestParameters":{"eventSource":"sts.amazonaws.com","Records":[{"eventSource":"sts.amazonaws.com"}]}"#,
+        r#""detail":{"eventSource":"sts.amazonaws.com"},"CloudTrailEvent":"{}""#,
+        "\"a\":\r\n\t{ }\n,\"b\" : [ 1 , -2.5e3 , null ]\n",
+    ]
+    .into_iter()
+    .map(with)
+    .collect();
+    odd.extend((0..6).map(|pairs| with(&format!(r#""a":"{}""#, r"\\".repeat(30 + pairs)))));
+    odd.extend((0..6).map(|quotes| with(&format!(r#""a":"{}""#, "\\\"".repeat(30 + quotes)))));
+    odd.push(with(&format!(r#""a":{}{}"#, "[".repeat(100), "]".repeat(100))));
+    odd.push("{}".to_owned());
+    odd
+}
+
+#[test]
+fn a_call_is_found_at_every_offset_behind_thousands_of_bytes_of_others() {
+    let call = sts_record("a").to_string();
+    let hidden = call.replace("sts.amazonaws.com", "sts\\u002eamazonaws.com").replace("eventSource", "event\\u0053ource");
+    let plain = s3_record("k")["requestParameters"]["key"].to_string();
+    let plain = format!(r#"{{"eventVersion":"1.08","eventSource":"s3.amazonaws.com","requestParameters":{{"key":{plain}}}}}"#);
+    for odd in odd_records() {
+        for shift in 0..64 {
+            let padded = plain.replace("\"k\"", &format!("\"{}\"", "k".repeat(shift)));
+            let mut records = vec![&padded, &plain, &odd, &plain, &call, &odd, &odd, &hidden, &plain];
+            records.extend([&plain; 30]);
+            records.extend([&call, &odd, &hidden, &odd, &call]);
+            let records: Vec<&str> = records.into_iter().map(String::as_str).collect();
+            let log = hold(format!("{{\"Records\":[{}]}}", records.join(",")).as_bytes(), &[64, 4096]);
+            let lines = hold(records.join("\n").as_bytes(), &[64, 4096]);
+            for fast in [log, lines] {
+                assert_eq!((fast.outcome.records, fast.calls.len()), (44, 5), "{shift}: {odd}");
+            }
+        }
+    }
+}
+
 /// Strings that look like structure, like keys, like calls.
 fn text() -> impl Strategy<Value = String> {
     prop_oneof![
@@ -875,6 +869,21 @@ proptest! {
     }
 
     #[test]
+    fn any_log_that_a_program_writes_reads_the_same_fast_and_plain(program in prop::collection::vec(any::<u8>(), 0..400)) {
+        let log = programs::logs::log(&program, false);
+        prop_assert!(Plain::of(&log.text).whole, "{}", String::from_utf8_lossy(&log.text));
+        hold(&log.text, &[1, log.chunk_bytes, 4096]);
+        hold(&log.gzip, &[log.chunk_bytes, 4096]);
+    }
+
+    #[test]
+    fn any_damaged_log_that_a_program_writes_reads_the_same_up_to_the_damage(program in prop::collection::vec(any::<u8>(), 0..400)) {
+        let log = programs::logs::log(&program, true);
+        hold(&log.text, &[1, log.chunk_bytes, 4096]);
+        hold(&log.gzip, &[log.chunk_bytes, 4096]);
+    }
+
+    #[test]
     fn a_line_damaged_anywhere_costs_no_other(records in prop::collection::vec(record(), 2..6), which in any::<prop::sample::Index>(), at in any::<prop::sample::Index>(), byte in prop::option::of(any::<u8>()), chunk_bytes in 1..300_usize) {
         let mut lines: Vec<Vec<u8>> = records.iter().map(|record| record.to_string().into_bytes()).collect();
         let which = 1 + which.index(lines.len() - 1);
@@ -885,7 +894,7 @@ proptest! {
             None => lines[which].truncate(at),
         }
         let file = lines.join(&b'\n');
-        let others: Vec<_> = records.iter().enumerate().filter(|(index, record)| *index != which && is_sts(record)).map(|(_, record)| record).collect();
+        let others: Vec<_> = records.iter().enumerate().filter(|(index, _)| *index != which).map(|(_, record)| node(record)).filter(Node::is_sts).collect();
         for limits in [limits(), in_chunks_of(chunk_bytes)] {
             let (content, outcome) = fast(limits, &file);
             for other in &others {
