@@ -25,7 +25,10 @@ pub fn log(bytes: &[u8], hostile: bool) -> Log {
     writer.spaced = style & 1 == 1;
     writer.hostile = hostile && style & 2 == 2;
     let damaged = hostile && style & 12 == 12;
-    let chunk_bytes = 1 + writer.program.below(256);
+    let chunk_bytes = match writer.program.below(256) {
+        few @ 0..192 => 1 + few,
+        many => 64 * many,
+    };
     let storage = writer.program.byte();
     if style & 16 == 16 {
         writer.put("\u{feff}");
@@ -121,7 +124,7 @@ fn units_in_brackets(writer: &mut Writer<'_>) {
 }
 
 fn units(writer: &mut Writer<'_>) -> usize {
-    writer.program.below(24)
+    writer.program.below(16)
 }
 
 fn lines(writer: &mut Writer<'_>, ends: &[&str]) {
@@ -154,7 +157,7 @@ fn unit(writer: &mut Writer<'_>) {
         // Others of a length that shifts all that follows.
         5 => other(writer),
         6 => {
-            let (times, comma) = (writer.program.below(48), if writer.out.ends_with(b"\n") { "\n" } else { "," });
+            let (times, comma) = (writer.program.below(24), if writer.out.ends_with(b"\n") { "\n" } else { "," });
             // Between lines a comma would be damage.
             if comma == "," && !within_list(&writer.out) {
                 return other(writer);
