@@ -498,6 +498,20 @@ fn what_follows_the_gzip_stream_is_damage_unless_it_is_zeros() {
     }
 }
 
+#[test]
+fn a_second_member_with_a_broken_header_is_damage_though_it_inflates_to_as_much_as_the_first() {
+    let logs = ["a", "b"].map(|name| gzip(json!({"Records": [sts_record(name)]}).to_string().as_bytes()));
+    for at in 0..3 {
+        let mut file = logs.concat();
+        file[logs[0].len() + at] ^= 0xff;
+        for limits in [limits(), in_chunks_of(64)] {
+            let (content, outcome) = fast(limits, &file);
+            assert_eq!(content.sts.len(), 1);
+            assert!(matches!(damage(&outcome).reason, Reason::GzipTrailer | Reason::GzipDamaged), "{outcome:?}");
+        }
+    }
+}
+
 /// A log whose third record is `bad`.
 fn after_two(bad: &[u8]) -> Vec<u8> {
     let (a, b) = (sts_record("a"), sts_record("b"));

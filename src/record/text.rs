@@ -159,10 +159,14 @@ impl<'a> Text<'a> {
         let Some(input) = self.buffers.input.get(self.input.clone()) else {
             return;
         };
-        // The last four bytes of a member are the size of what it inflates to. They may lie, and may belong to a later member than the first.
-        let Some(size) = input.last_chunk::<4>().map(|size| u32::from_le_bytes(*size)) else {
+        let Ok(Some(header)) = header_bytes(input) else {
             return;
         };
+        // The last bytes of a member are the checksum and the size of what it inflates to. They may lie, and may belong to a later member than the first.
+        let Some((body, [c0, c1, c2, c3, s0, s1, s2, s3])) = input.get(header..).and_then(<[u8]>::split_last_chunk::<TRAILER_BYTES>) else {
+            return;
+        };
+        let (checksum, size) = (u32::from_le_bytes([*c0, *c1, *c2, *c3]), u32::from_le_bytes([*s0, *s1, *s2, *s3]));
         let Ok(size) = usize::try_from(size) else {
             return;
         };
@@ -170,7 +174,7 @@ impl<'a> Text<'a> {
             return;
         }
         // libdeflate stops after the first member and does not say where that was. Another member cannot begin but with these three bytes; where they
-        // are there by chance, inflating piece by piece is right as well.
+        // are there by chance, inflating piece by piece is right as well. Whatever else follows the first member does not end with its checksum and size.
         if input.get(1..).is_none_or(|after| memmem::find(after, &[0x1f, 0x8b, 0x08]).is_some()) {
             return;
         }
@@ -181,7 +185,10 @@ impl<'a> Text<'a> {
             return;
         };
         let inflater = self.buffers.whole.get_or_insert_with(libdeflater::Decompressor::new);
-        if inflater.gzip_decompress(input, output).is_ok_and(|inflated| inflated == size) {
+        let inflated = inflater.deflate_decompress(body, output);
+        let mut sum = libdeflater::Crc::new();
+        sum.update(output);
+        if inflated.is_ok_and(|inflated| inflated == size) && sum.sum() == checksum {
             self.filled = size;
             self.input.start = self.input.end;
             self.feed = Feed::End;
