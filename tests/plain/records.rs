@@ -6,7 +6,7 @@
 #![allow(dead_code, reason = "each user of this module takes a part of it")]
 
 use std::fmt;
-use std::io::Read;
+use std::io::{self, Read};
 
 use flate2::read::MultiGzDecoder;
 use packtrail::record::{Kind, Limits, Outcome, Reader, Reason};
@@ -217,6 +217,60 @@ impl Plain {
     }
 }
 
+/// What a text of JSON lines holds, some of them broken.
+#[derive(Debug, Default)]
+struct Lines {
+    /// The records on the lines that are one object each.
+    units: Vec<Node>,
+    /// The lines that end within a string, or before that have what no JSON has.
+    broken: u64,
+}
+
+impl Lines {
+    /// None where the text is not such a one beyond doubt.
+    fn of(text: &[u8]) -> Option<Lines> {
+        let mut lines = Lines::default();
+        // A last line that is broken ends the reading.
+        let lines_of_text = text.strip_suffix(b"\n")?.split(|byte| *byte == b'\n');
+        for line in lines_of_text {
+            match Node::of(line) {
+                _ if line.iter().all(|byte| b" \t\r".contains(byte)) => {}
+                Some(unit @ Node::Object(_)) if line.starts_with(b"{") => {
+                    let list = |(key, value): (&str, &Node)| ["Records", "Events"].contains(&key) && matches!(value, Node::List(_));
+                    if unit.members().any(list) {
+                        return None;
+                    }
+                    lines.units.push(unit);
+                }
+                None if !lines.units.is_empty() && is_broken(line) => lines.broken += 1,
+                _ => return None,
+            }
+        }
+        (lines.broken < 1000).then_some(lines)
+    }
+}
+
+/// Whether nothing of a line could be a value that goes on behind it: it begins like none, ends in a string, or closes what it has not opened.
+fn is_broken(line: &[u8]) -> bool {
+    if !line.starts_with(b"{") {
+        return line.first().is_some_and(|byte| !b"[ \t\r\xef".contains(byte));
+    }
+    let (mut open, mut in_string, mut escaped) = (Vec::new(), false, false);
+    for &byte in line {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            _ if in_string => {}
+            b'{' | b'[' => open.push(byte),
+            b'}' | b']' if open.pop() != Some(if byte == b'}' { b'{' } else { b'[' }) => return true,
+            b'}' | b']' if open.is_empty() => return false,
+            _ => {}
+        }
+    }
+    in_string
+}
+
 /// The text that `file` holds as far as it can be inflated, and whether that is all of it.
 pub fn text_of(file: &[u8]) -> (Vec<u8>, bool) {
     if !file.starts_with(&[0x1f, 0x8b]) {
@@ -236,12 +290,34 @@ pub struct Fast {
     pub outcome: Outcome,
 }
 
+/// A file that gives no more than `most` bytes at a time, as pipes do.
+struct Pieces<'a> {
+    file: &'a [u8],
+    most: usize,
+}
+
+impl Read for Pieces<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let most = buffer.len().min(self.most);
+        self.file.read(&mut buffer[..most])
+    }
+}
+
 impl Fast {
-    /// Reads a file.
+    /// Reads a file whose size is known, in one go where `limits` allow it.
     pub fn of(file: &[u8], limits: Limits) -> Fast {
+        Fast::from(&mut &*file, Some(file.len() as u64), limits)
+    }
+
+    /// Reads a file of unknown size of which no more than `chunk_bytes` are to be had at a time.
+    pub fn in_pieces(file: &[u8], chunk_bytes: usize) -> Fast {
+        Fast::from(&mut Pieces { file, most: chunk_bytes }, None, in_chunks_of(chunk_bytes))
+    }
+
+    fn from(content: &mut dyn Read, bytes: Option<u64>, limits: Limits) -> Fast {
         let mut calls = Vec::new();
         let mut before = 0;
-        let outcome = Reader::new(limits).read_from(&mut &*file, Some(file.len() as u64), &mut |found| {
+        let outcome = Reader::new(limits).read_from(content, bytes, &mut |found| {
             assert!(found.record > before, "record {} comes after record {before}", found.record);
             before = found.record;
             if let Some(record) = Node::of(found.json.as_bytes()).filter(Node::is_sts) {
@@ -300,13 +376,27 @@ pub fn hold(file: &[u8], chunk_bytes: &[usize]) -> Fast {
         assert_eq!(before, calls, "calls before the damage");
         assert!(outcome.damage.is_some() || !matches!(outcome.kind, Kind::Unknown), "{outcome:?}");
     }
+    if inflates
+        && !plain.whole
+        && let Some(lines) = Lines::of(&text)
+    {
+        // A broken line costs itself only.
+        let (counted, broken) = (lines.units.len() as u64, lines.broken);
+        let calls = Plain { units: lines.units, whole: false }.calls();
+        assert_eq!((outcome.records, &fast.calls), (counted, &calls), "records on whole lines");
+        if let Some(damage) = &outcome.damage {
+            assert!(damage.end.is_none() && damage.skipped_lines == broken, "{broken} broken lines: {damage}");
+        }
+    }
     if plain.units.iter().any(Node::is_cloudtrail) {
         assert_eq!(outcome.kind, Kind::CloudTrail);
     }
     for &chunk_bytes in chunk_bytes {
-        let chunked = Fast::of(file, in_chunks_of(chunk_bytes));
+        let chunked = Fast::in_pieces(file, chunk_bytes);
         same(&chunked, &fast, &format!("in chunks of {chunk_bytes}"));
-        assert_eq!(chunked.outcome.bytes_read, outcome.bytes_read, "in chunks of {chunk_bytes}");
+        // Behind damage that ends the reading nothing more is asked for.
+        let read = (chunked.outcome.bytes_read, chunked.outcome.bytes_inflated);
+        assert!(read == (outcome.bytes_read, outcome.bytes_inflated) || !plain.whole || !inflates, "in chunks of {chunk_bytes}");
     }
     fast
 }
