@@ -190,11 +190,18 @@ macro_rules! named {
             }
         }
 
+        impl $type {
+            /// What `name` stands for; None for any other text. Quicker to say no than parsing, which says what was expected.
+            pub fn named(name: &str) -> Option<$type> {
+                <$type>::ALL.into_iter().find(|one| one.name() == name)
+            }
+        }
+
         impl FromStr for $type {
             type Err = UnknownName;
 
             fn from_str(name: &str) -> Result<Self, UnknownName> {
-                <$type>::ALL.into_iter().find(|one| one.name() == name).ok_or_else(|| UnknownName {
+                <$type>::named(name).ok_or_else(|| UnknownName {
                     what: $what,
                     name: name.to_owned(),
                     expected: <$type>::ALL.map(|one| format!("`{one}`")).join(", "),

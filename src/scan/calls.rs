@@ -11,7 +11,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use sha2::{Digest, Sha256};
 
 use super::locations::Locations;
-use super::names::{Name, Names};
+use super::names::{Lately, Name, Names};
 use super::requests::RequestId;
 use crate::packing::{CallerKind, Operation, Regime, Session};
 use crate::sts_call::{Knowledge, Outcome};
@@ -221,8 +221,9 @@ impl Call {
         request: RequestId,
         (file, location): (u32, &str),
         record: u32,
-        names: &Names,
+        (names, lately): (&Names, &mut Lately),
     ) -> Call {
+        let mut name = |text: Option<&str>| lately.intern_some(text, names);
         let length = |length: Option<u16>| length.unwrap_or(NO_LENGTH);
         let role_account = call.role_arn.as_deref().and_then(|arn| arn.split(':').nth(4));
         let caller_in_role_account = role_account.is_some() && role_account == call.account_id.as_deref();
@@ -232,11 +233,11 @@ impl Call {
             time: call.time,
             file,
             record,
-            role: names.intern_some(call.role_arn.as_deref()),
-            caller: names.intern_some(call.caller.as_deref()),
-            account: names.intern_some(call.account_id.as_deref()),
-            region: names.intern_some(call.region.as_deref()),
-            error_code: names.intern_some(call.error_code.as_deref()),
+            role: name(call.role_arn.as_deref()),
+            caller: name(call.caller.as_deref()),
+            account: name(call.account_id.as_deref()),
+            region: name(call.region.as_deref()),
+            error_code: name(call.error_code.as_deref()),
             request,
             session_token_bytes: call.session_token_bytes,
             policy_chars: call.policy_chars,
@@ -253,7 +254,7 @@ impl Call {
             outcome: call.outcome,
             regime: call.regime,
             service_linked: call.session.service_linked,
-            role_account: names.intern_some(role_account),
+            role_account: name(role_account),
             updates: call.updates_event_id.is_some(),
         }
     }
@@ -737,7 +738,7 @@ mod tests {
         let call = sts_call::parse(&text).unwrap().unwrap();
         let replaces = call.updates_event_id.as_deref().map(|id| EventId::new(Some(id), &texts.names));
         let file = (texts.locations.insert(location), location);
-        collector.insert(Call::new(&call, RequestId::NONE, file, 1, &texts.names), replaces, texts);
+        collector.insert(Call::new(&call, RequestId::NONE, file, 1, (&texts.names, &mut Lately::default())), replaces, texts);
     }
 
     /// The kept calls as (event id, caller, file, token bytes), whatever the order of arrival.

@@ -22,7 +22,9 @@ use crate::trail::{Day, Entry, Folder, Listing, LogFile};
 pub use calls::{Call, Calls, EventId, Slot};
 use calls::{Collector, Texts};
 use locations::Locations;
+use names::Lately;
 pub use names::{Name, Names};
+use requests::Remembered;
 pub use requests::{Facts, Fingerprint, RequestId, Requests, fingerprint};
 
 /// Which calls to keep.
@@ -325,6 +327,8 @@ impl Queue<'_> {
 struct Own {
     coverage: Coverage,
     sightings: Sightings,
+    remembered: Remembered,
+    lately: Lately,
 }
 
 /// Takes calls, as they are read from log files or as they were remembered, until [`Scanner::gather`] makes a [`Gathered`] of them.
@@ -388,7 +392,7 @@ impl Scanner {
 
     /// Counts what was read in earlier runs.
     pub fn remember(&self, coverage: Coverage) {
-        self.add(Own { coverage, sightings: Sightings::default() });
+        self.add(Own { coverage, ..Own::default() });
     }
 
     /// Takes calls that were read in earlier runs; one for each thread.
@@ -414,7 +418,7 @@ impl Scanner {
     /// All calls, each once, their requests not yet packed.
     pub fn gather(self) -> Gathered {
         let Scanner { filter, mut texts, requests, collector, own } = self;
-        let Own { mut coverage, sightings } = own.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let Own { mut coverage, sightings, .. } = own.into_inner().unwrap_or_else(PoisonError::into_inner);
         coverage.unreadable.sort();
         coverage.denied.sort();
         let mut calls = collector.finish(&texts);
@@ -447,7 +451,7 @@ impl Scanner {
         }
         let file = *place.get_or_insert_with(|| self.texts.locations.insert(location));
         let replaces = call.updates_event_id.as_deref().map(|id| EventId::new(Some(id), names));
-        self.collector.insert(Call::new(call, request(), (file, location), record, names), replaces, &self.texts);
+        self.collector.insert(Call::new(call, request(), (file, location), record, (names, &mut own.lately)), replaces, &self.texts);
     }
 
     fn read_file(&self, reader: &mut Reader, file: &LogFile, recorder: Option<&dyn Recorder>, meter: &Meter<'_>, own: &mut Own) {
@@ -459,27 +463,44 @@ impl Scanner {
         let mut bad: Option<(u64, String)> = None;
         let mut bad_records = 0_u64;
         let mut place = None;
-        let mut sink = |found: Found<'_>| match sts_call::parse(found.json) {
-            Ok(None) => {}
-            Ok(Some(mut call)) => {
-                if call.damaged {
-                    bad_records += 1;
-                    bad.get_or_insert_with(|| (found.record, "a part of the STS call cannot be read".to_owned()));
-                }
-                let record = u32::try_from(found.record).unwrap_or(u32::MAX);
-                match &mut recording {
-                    Some(recording) => recording.call(record, call),
-                    None => {
-                        let request = call.request.take();
-                        self.take(own, (&file.location, &mut place), record, &call, || {
-                            request.map_or(RequestId::NONE, |request| self.requests.intern(call.role_arn.as_deref(), request))
-                        });
-                    }
+        let mut sink = |found: Found<'_>| {
+            let number = u32::try_from(found.record).unwrap_or(u32::MAX);
+            // The usual way, without reading a request that was seen before; what it leaves to the other takes that from its beginning.
+            if recording.is_none()
+                && let Some(Ok(call)) = sts_call::parse_but_request(found.json)
+            {
+                let Some((mut call, texts)) = call else { return };
+                let known = match texts.filter(|_| self.filter.may_keep(&call)) {
+                    Some(texts) => own.remembered.id(&self.requests, call.role_arn.as_deref(), &texts),
+                    None => Some((RequestId::NONE, None)),
+                };
+                if let Some((id, policy_chars)) = known {
+                    call.policy_chars = policy_chars;
+                    self.take(own, (&file.location, &mut place), number, &call, || id);
+                    return;
                 }
             }
-            Err(error) => {
-                bad_records += 1;
-                bad.get_or_insert_with(|| (found.record, error.to_string()));
+            match sts_call::parse(found.json) {
+                Ok(None) => {}
+                Ok(Some(mut call)) => {
+                    if call.damaged {
+                        bad_records += 1;
+                        bad.get_or_insert_with(|| (found.record, "a part of the STS call cannot be read".to_owned()));
+                    }
+                    match &mut recording {
+                        Some(recording) => recording.call(number, call),
+                        None => {
+                            let request = call.request.take();
+                            self.take(own, (&file.location, &mut place), number, &call, || {
+                                request.map_or(RequestId::NONE, |request| self.requests.intern(call.role_arn.as_deref(), request))
+                            });
+                        }
+                    }
+                }
+                Err(error) => {
+                    bad_records += 1;
+                    bad.get_or_insert_with(|| (found.record, error.to_string()));
+                }
             }
         };
         let outcome = reader.read_from(&mut Metered { content, meter }, file.bytes, &mut sink);

@@ -23,6 +23,33 @@ impl Name {
     }
 }
 
+/// The names that one thread has asked for lately: a lock that all threads take for each text costs more than the text.
+#[derive(Default)]
+pub(super) struct Lately(FxHashMap<Box<str>, Name>);
+
+/// Beyond this many all are forgotten: logs repeat what is near.
+const LATELY_MOST: usize = 4096;
+
+impl Lately {
+    /// As [`Names::intern`].
+    pub(super) fn intern(&mut self, text: &str, names: &Names) -> Name {
+        if let Some(name) = self.0.get(text) {
+            return *name;
+        }
+        let name = names.intern(text);
+        if self.0.len() >= LATELY_MOST {
+            self.0.clear();
+        }
+        self.0.insert(text.into(), name);
+        name
+    }
+
+    /// As [`Names::intern_some`].
+    pub(super) fn intern_some(&mut self, text: Option<&str>, names: &Names) -> Name {
+        text.map_or(Name::NONE, |text| self.intern(text, names))
+    }
+}
+
 #[derive(Default)]
 struct Inner {
     by_text: FxHashMap<Arc<str>, u32>,

@@ -1,12 +1,15 @@
 //! Distinct requests, each kept once in a compact form and, when all are known, packed once.
 
+use std::hash::Hasher;
 use std::sync::{Mutex, PoisonError};
 
 use hashbrown::HashTable;
 use rayon::prelude::*;
+use rustc_hash::FxHasher;
 use sha2::{Digest, Sha256};
 
 use crate::packing::{Parts, Profile, Regime, Request, Sizing, pack_both};
+use crate::sts_call::RequestTexts;
 
 /// SHA-256 of a canonical request: role, policy without white space, ARNs and tags in order; not the session name.
 pub type Fingerprint = [u8; 32];
@@ -252,6 +255,53 @@ impl Requests {
     /// True when no request was seen.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+/// What one thread remembers of requests by their texts, so that one seen before is known again without being read.
+#[derive(Default)]
+pub(super) struct Remembered {
+    by_text: HashTable<Text>,
+    /// Bytes of the texts.
+    bytes: usize,
+    /// The text looked for.
+    text: Vec<u8>,
+}
+
+struct Text {
+    hash: u64,
+    text: Box<[u8]>,
+    id: RequestId,
+    policy_chars: Option<u32>,
+}
+
+/// Beyond this many bytes of texts all are forgotten: logs repeat what is near.
+const REMEMBERED_BYTES: usize = 1 << 20;
+
+impl Remembered {
+    /// The id of the request that `texts` make, made for `role_arn`, and the characters of its policy as sent; None where the texts have to be read with
+    /// the whole record.
+    pub(super) fn id(&mut self, requests: &Requests, role_arn: Option<&str>, texts: &RequestTexts<'_>) -> Option<(RequestId, Option<u32>)> {
+        self.text.clear();
+        texts.write_key(&mut self.text);
+        self.text.push(u8::from(role_arn.is_some()));
+        self.text.extend_from_slice(role_arn.unwrap_or_default().as_bytes());
+        let mut hasher = FxHasher::default();
+        hasher.write(&self.text);
+        let hash = hasher.finish();
+        if let Some(known) = self.by_text.find(hash, |one| *one.text == *self.text) {
+            return Some((known.id, known.policy_chars));
+        }
+        let (request, policy_chars) = texts.read()?;
+        let id = requests.intern(role_arn, request);
+        if self.bytes + self.text.len() > REMEMBERED_BYTES {
+            self.by_text.clear();
+            self.bytes = 0;
+        }
+        self.bytes += self.text.len();
+        let text = Text { hash, text: self.text.as_slice().into(), id, policy_chars };
+        self.by_text.insert_unique(hash, text, |one| one.hash);
+        Some((id, policy_chars))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::shape::{Identity, Issuer, OnBehalfOf, Parameters, Parts, SessionContext};
+use super::shape::{Identity, Parameters};
 use crate::packing::CallerKind;
 
 /// The principal behind a call.
@@ -31,19 +31,16 @@ pub enum Knowledge {
     Principal,
 }
 
-pub(super) fn caller<'a>(identity: &Identity<'a>, parameters: Option<&Parameters<'a>>, parts: &Parts) -> Caller<'a> {
+pub(super) fn caller<'a>(identity: &Identity<'a>, parameters: Option<&Parameters<'a>>) -> Caller<'a> {
     let kind = match identity.kind.as_deref() {
-        Some(name) => name.parse().unwrap_or(CallerKind::Unknown),
+        Some(name) => CallerKind::named(name).unwrap_or(CallerKind::Unknown),
         // Records of early years name only the service.
         None if identity.invoked_by.is_some() => CallerKind::AwsService,
         None => CallerKind::Unknown,
     };
     let known = |text: Option<Cow<'a, str>>, knowledge| text.filter(|text| !text.is_empty()).map(|text| (text, knowledge));
     let whole = |text: &Option<Cow<'a, str>>| known(text.clone(), Knowledge::Principal);
-    let issuer = || {
-        let context: SessionContext<'a> = parts.object(identity.session_context)?;
-        known(parts.object::<Issuer<'a>>(context.session_issuer)?.arn, Knowledge::Principal)
-    };
+    let issuer = || whole(&identity.issuer_arn);
     let arn = || match identity.arn.as_ref().map(|arn| (arn, role_of_session(arn))) {
         Some((_, Some(role))) => known(Some(Cow::Owned(role)), Knowledge::RoleOfSession),
         Some((arn, None)) => known(Some(arn.clone()), Knowledge::Principal),
@@ -66,10 +63,7 @@ pub(super) fn caller<'a>(identity: &Identity<'a>, parameters: Option<&Parameters
             let id = identity.account_id.as_ref()?;
             Some((Cow::Owned(format!("arn:aws:iam::{id}:root")), Knowledge::Principal))
         }),
-        CallerKind::IdentityCenterUser => {
-            let user = || known(parts.object::<OnBehalfOf<'a>>(identity.on_behalf_of)?.user_id, Knowledge::Principal);
-            user().or_else(arn).or_else(principal)
-        }
+        CallerKind::IdentityCenterUser => whole(&identity.user_id).or_else(arn).or_else(principal),
     };
     match found.or_else(account) {
         Some((name, knowledge)) => Caller { name: Some(name), kind, knowledge },

@@ -6,6 +6,7 @@
 mod asked;
 mod caller;
 mod literal;
+mod quick;
 mod shape;
 
 use std::borrow::Cow;
@@ -13,10 +14,12 @@ use std::borrow::Cow;
 use chrono::DateTime;
 
 use crate::packing::{Operation, Regime, Request, Session};
-use shape::{Parts, Record};
+use serde_json::value::RawValue;
+use shape::{Addendum, Identity, Parameters, Parts, Record, Response};
 
 pub use asked::{AskedError, Asking, Observed, read as read_asked, usual_caller};
 pub use caller::Knowledge;
+pub use quick::RequestTexts;
 
 /// A session token shorter than this was redacted or cut: its length says nothing. Bytes.
 ///
@@ -107,9 +110,40 @@ fn without_content(error: &serde_json::Error) -> String {
 /// # Errors
 /// [`CallError`] when the text is no JSON, or an STS call has no readable time.
 pub fn parse(record: &str) -> Result<Option<StsCall<'_>>, CallError> {
+    match parse_but_request(record) {
+        Some(Ok(Some((call, texts)))) => match texts.map(|texts| texts.read()) {
+            Some(Some((request, policy_chars))) => Ok(Some(StsCall { request: Some(request), policy_chars, ..call })),
+            Some(None) => parse_slowly(record),
+            None => Ok(Some(call)),
+        },
+        Some(Ok(None)) => Ok(None),
+        Some(Err(error)) => Err(error),
+        None => parse_slowly(record),
+    }
+}
+
+/// A call without its request, and the texts that make the request; without them where the record does not show it.
+pub type Unread<'a> = (StsCall<'a>, Option<RequestTexts<'a>>);
+
+/// As [`parse`], but leaves the request to be read by who has not seen its like before: `request` and `policy_chars` of the call are None. None of a record
+/// that only [`parse`] can tell.
+///
+/// # Errors
+/// [`CallError`] when an STS call has no readable time.
+pub fn parse_but_request(record: &str) -> Option<Result<Option<Unread<'_>>, CallError>> {
+    let quick::Quick { record, identity, parameters, texts, response, addendum, answered, resources } = quick::read(record)?;
+    let parts = Parts::default();
+    let fields = Fields { identity, parameters: parameters.as_ref(), response, addendum, answered, resources };
+    let call = call(&record, fields, &parts);
+    let texts = parameters.is_some().then_some(texts);
+    (!parts.failed()).then_some(call.map(|call| call.map(|call| (call, texts))))
+}
+
+/// Reads any record, whatever is unusual about it.
+fn parse_slowly(record: &str) -> Result<Option<StsCall<'_>>, CallError> {
     let parts = Parts::default();
     let first = match serde_json::from_str::<Record<'_>>(record) {
-        Ok(parsed) => call(&parsed, &parts).map(Some),
+        Ok(parsed) => whole_call(&parsed, &parts).map(Some),
         Err(error) => Err(CallError::Json(error)),
     };
     match first {
@@ -124,7 +158,7 @@ pub fn parse(record: &str) -> Result<Option<StsCall<'_>>, CallError> {
     };
     let parsed = serde_json::from_str::<Record<'_>>(&text).map_err(CallError::Json)?;
     let parts = Parts::default();
-    let call = call(&parsed, &parts)?.map(StsCall::into_owned);
+    let call = whole_call(&parsed, &parts)?.map(StsCall::into_owned);
     Ok(call.map(|call| StsCall { damaged: parts.failed(), ..call }))
 }
 
@@ -139,17 +173,51 @@ fn operation(record: &Record<'_>) -> Option<Operation> {
     if source != "sts.amazonaws.com" && source != "sts.amazonaws.com.cn" {
         return None;
     }
-    record.event_name.as_deref()?.parse().ok()
+    Operation::named(record.event_name.as_deref()?)
 }
 
-fn call<'a>(record: &Record<'a>, parts: &Parts) -> Result<Option<StsCall<'a>>, CallError> {
+/// The parts of a record that are objects themselves.
+struct Fields<'r, 'a> {
+    identity: Identity<'a>,
+    parameters: Option<&'r Parameters<'a>>,
+    response: Response<'a>,
+    addendum: Addendum<'a>,
+    answered: bool,
+    resources: Option<&'a str>,
+}
+
+/// The call that a record tells, its request included.
+fn whole_call<'a>(record: &Record<'a>, parts: &Parts) -> Result<Option<StsCall<'a>>, CallError> {
+    if operation(record).is_none() {
+        return Ok(None);
+    }
+    let get = |raw: Option<&'a RawValue>| raw.map(RawValue::get);
+    let parameters: Option<Parameters<'a>> = parts.object(get(record.request_parameters));
+    let mut response: Response<'a> = parts.object(get(record.response_elements)).unwrap_or_default();
+    let mut identity: Identity<'a> = parts.object(get(record.user_identity)).unwrap_or_default();
+    let credentials: shape::Credentials<'a> = parts.object(get(response.credentials)).unwrap_or_default();
+    response.logged_token_bytes = credentials.session_token.as_deref().map(str::len);
+    let context: shape::SessionContext<'a> = parts.object(get(identity.session_context)).unwrap_or_default();
+    identity.issuer_arn = parts.object::<shape::Issuer<'a>>(get(context.session_issuer)).and_then(|issuer| issuer.arn);
+    identity.user_id = parts.object::<shape::OnBehalfOf<'a>>(get(identity.on_behalf_of)).and_then(|user| user.user_id);
+    let fields = Fields {
+        identity,
+        parameters: parameters.as_ref(),
+        response,
+        addendum: parts.object(get(record.addendum)).unwrap_or_default(),
+        answered: record.response_elements.is_some_and(|raw| raw.get().starts_with('{')),
+        resources: get(record.resources),
+    };
+    let Some(call) = call(record, fields, parts)? else { return Ok(None) };
+    let policy_chars = parameters.as_ref().and_then(|it| it.policy.as_deref()).map(chars);
+    Ok(Some(StsCall { request: parameters.map(|parameters| request(parameters, parts)), policy_chars, ..call }))
+}
+
+/// The call that a record tells, but for its request.
+fn call<'a>(record: &Record<'a>, fields: Fields<'_, 'a>, parts: &Parts) -> Result<Option<StsCall<'a>>, CallError> {
     let Some(operation) = operation(record) else { return Ok(None) };
     let time = record.event_time.as_deref().and_then(|text| DateTime::parse_from_rfc3339(text).ok()).ok_or(CallError::Time)?.timestamp();
-
-    let parameters: Option<shape::Parameters<'a>> = parts.object(record.request_parameters);
-    let response: shape::Response<'a> = parts.object(record.response_elements).unwrap_or_default();
-    let identity: shape::Identity<'a> = parts.object(record.user_identity).unwrap_or_default();
-    let addendum: shape::Addendum<'a> = parts.object(record.addendum).unwrap_or_default();
+    let Fields { identity, parameters, response, addendum, answered, resources } = fields;
 
     let error_code = record.error_code.clone();
     let outcome = match error_code.as_deref() {
@@ -168,27 +236,20 @@ fn call<'a>(record: &Record<'a>, parts: &Parts) -> Result<Option<StsCall<'a>>, C
         Outcome::RefusedOtherwise => (None, None),
     };
 
-    let credentials: shape::Credentials<'a> = parts.object(response.credentials).unwrap_or_default();
-    let logged_token_bytes = credentials.session_token.as_deref().map(str::len).filter(|&bytes| bytes >= SHORTEST_TOKEN_BYTES);
+    let logged_token_bytes = response.logged_token_bytes.filter(|&bytes| bytes >= SHORTEST_TOKEN_BYTES);
     let session_token_bytes = token_size.or(logged_token_bytes.and_then(|bytes| u32::try_from(bytes).ok()));
 
     let assumes = matches!(operation, Operation::AssumeRole | Operation::AssumeRoleWithSaml | Operation::AssumeRoleWithWebIdentity);
-    let role_arn = parameters.as_ref().and_then(|it| it.role_arn.clone()).or_else(|| role_among(record, parts)).filter(|_| assumes);
-    let caller = caller::caller(&identity, parameters.as_ref(), parts);
+    let role_arn = parameters.and_then(|it| it.role_arn.clone()).or_else(|| role_among(resources, parts)).filter(|_| assumes);
+    let caller = caller::caller(&identity, parameters);
     let session = Session {
         operation,
         caller_kind: caller.kind,
         service_linked: role_arn.as_deref().is_some_and(|arn| arn.contains(":role/aws-service-role/")),
-        session_name_bytes: parameters.as_ref().and_then(|it| it.role_session_name.as_deref().or(it.name.as_deref())).map(short_length),
-        source_identity_bytes: parameters.as_ref().and_then(|it| it.source_identity.as_deref()).map(short_length),
-        minimum_token_bytes: parameters
-            .as_ref()
-            .and_then(|it| it.minimum_session_token_size.count())
-            .and_then(|bytes| u16::try_from(bytes).ok()),
+        session_name_bytes: parameters.and_then(|it| it.role_session_name.as_deref().or(it.name.as_deref())).map(short_length),
+        source_identity_bytes: parameters.and_then(|it| it.source_identity.as_deref()).map(short_length),
+        minimum_token_bytes: parameters.and_then(|it| it.minimum_session_token_size.count()).and_then(|bytes| u16::try_from(bytes).ok()),
     };
-    let policy_chars =
-        parameters.as_ref().and_then(|it| it.policy.as_deref()).map(|policy| u32::try_from(policy.chars().count()).unwrap_or(u32::MAX));
-
     Ok(Some(StsCall {
         time,
         event_id: record.event_id.clone(),
@@ -205,34 +266,41 @@ fn call<'a>(record: &Record<'a>, parts: &Parts) -> Result<Option<StsCall<'a>>, C
         regime,
         observed_percent,
         session_token_bytes,
-        policy_chars,
-        request: parameters.map(|parameters| request(parameters, parts)),
+        policy_chars: None,
+        request: None,
         session,
-        answered: record.response_elements.is_some_and(|raw| raw.get().starts_with('{')),
+        answered,
         damaged: false,
     }))
 }
 
 /// A refusal may log no parameters but still name the role among its resources.
-fn role_among<'a>(record: &Record<'a>, parts: &Parts) -> Option<Cow<'a, str>> {
-    let resources: Vec<shape::Resource<'a>> = parts.objects(record.resources);
+fn role_among<'a>(resources: Option<&'a str>, parts: &Parts) -> Option<Cow<'a, str>> {
+    let resources: Vec<shape::Resource<'a>> = parts.objects(resources);
     resources.into_iter().filter_map(|one| one.arn).find(|arn| arn.starts_with("arn:") && arn.contains(":role/"))
+}
+
+/// Characters of a policy.
+fn chars(policy: &str) -> u32 {
+    u32::try_from(policy.chars().count()).unwrap_or(u32::MAX)
 }
 
 fn short_length(text: &str) -> u16 {
     u16::try_from(text.len()).unwrap_or(u16::MAX)
 }
 
-fn request(parameters: shape::Parameters<'_>, parts: &Parts) -> Request {
+fn request(parameters: Parameters<'_>, parts: &Parts) -> Request {
+    fn get(raw: Option<&RawValue>) -> Option<&str> {
+        raw.map(RawValue::get)
+    }
     // SAML and web identity log the tags of the assertion as `principalTags`, the others log `tags`.
-    let mut tags = parts.tags(parameters.tags);
-    tags.extend(parts.tags(parameters.principal_tags));
-    let arns: Vec<shape::PolicyArn<'_>> = parts.objects(parameters.policy_arns);
+    let mut tags = parts.tags(get(parameters.tags));
+    tags.extend(parts.tags(get(parameters.principal_tags)));
     Request {
         policy: parameters.policy.map(Cow::into_owned),
-        policy_arns: arns.into_iter().filter_map(|one| one.arn.map(Cow::into_owned)).collect(),
+        policy_arns: parts.policy_arns(get(parameters.policy_arns)),
         tags,
-        inherited_tags: parts.tags(parameters.incoming_transitive_tags),
+        inherited_tags: parts.tags(get(parameters.incoming_transitive_tags)),
     }
 }
 

@@ -72,19 +72,25 @@ pub(super) struct Parts {
 
 impl Parts {
     /// The object `raw` as `T`; None when absent, of another type or unreadable.
-    pub(super) fn object<'a, T: Deserialize<'a>>(&self, raw: Option<&'a RawValue>) -> Option<T> {
-        self.read(raw.filter(|raw| raw.get().starts_with('{')))
+    pub(super) fn object<'a, T: Deserialize<'a>>(&self, raw: Option<&'a str>) -> Option<T> {
+        self.read(raw.filter(|raw| raw.starts_with('{')))
     }
 
     /// The objects in the list `raw`, each as `T`; none when absent, of another type or unreadable. Elements that are no objects are passed over.
-    pub(super) fn objects<'a, T: Deserialize<'a>>(&self, raw: Option<&'a RawValue>) -> Vec<T> {
-        let elements: Vec<&'a RawValue> = self.read(raw.filter(|raw| raw.get().starts_with('['))).unwrap_or_default();
-        elements.into_iter().filter_map(|element| self.object(Some(element))).collect()
+    pub(super) fn objects<'a, T: Deserialize<'a>>(&self, raw: Option<&'a str>) -> Vec<T> {
+        let elements: Vec<&'a RawValue> = self.read(raw.filter(|raw| raw.starts_with('['))).unwrap_or_default();
+        elements.into_iter().filter_map(|element| self.object(Some(element.get()))).collect()
+    }
+
+    /// The ARNs in a list of `{arn}`.
+    pub(super) fn policy_arns(&self, raw: Option<&str>) -> Vec<String> {
+        let arns: Vec<PolicyArn<'_>> = self.objects(raw);
+        arns.into_iter().filter_map(|one| one.arn.map(Cow::into_owned)).collect()
     }
 
     /// Tags as a list of `{key, value}` in either order, or as an object; both stand in real records.
-    pub(super) fn tags(&self, raw: Option<&RawValue>) -> Vec<(String, String)> {
-        if raw.is_some_and(|raw| raw.get().starts_with('[')) {
+    pub(super) fn tags(&self, raw: Option<&str>) -> Vec<(String, String)> {
+        if raw.is_some_and(|raw| raw.starts_with('[')) {
             let pairs: Vec<Pair<'_>> = self.objects(raw);
             let tag = |pair: Pair<'_>| Some((pair.key?.into_owned(), pair.value.map(Cow::into_owned).unwrap_or_default()));
             return pairs.into_iter().filter_map(tag).collect();
@@ -92,8 +98,8 @@ impl Parts {
         self.object::<TagObject>(raw).unwrap_or_default().0
     }
 
-    fn read<'a, T: Deserialize<'a>>(&self, raw: Option<&'a RawValue>) -> Option<T> {
-        let part = serde_json::from_str(raw?.get());
+    fn read<'a, T: Deserialize<'a>>(&self, raw: Option<&'a str>) -> Option<T> {
+        let part = serde_json::from_str(raw?);
         // The type was looked at before: what is left is a key that stands twice, or a broken escape.
         self.failed.set(self.failed.get() || part.is_err());
         part.ok()
@@ -110,6 +116,11 @@ impl Parts {
 pub(super) struct Number(Option<f64>);
 
 impl Number {
+    /// What the text of a number says, or that in a string; nothing for any other text.
+    pub(super) fn of(text: &str) -> Number {
+        Number(text.parse().ok())
+    }
+
     /// As a count; None when absent, negative or with a fraction.
     pub(super) fn count(self) -> Option<u32> {
         let value = self.0.filter(|value| value.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(value))?;
@@ -129,14 +140,14 @@ impl<'de> Deserialize<'de> for Number {
         let raw: &RawValue = Deserialize::deserialize(from)?;
         if raw.get().starts_with('"') {
             let text: Cow<'_, str> = serde_json::from_str(raw.get()).map_err(serde::de::Error::custom)?;
-            return Ok(Number(text.parse().ok()));
+            return Ok(Number::of(&text));
         }
-        Ok(Number(raw.get().parse().ok()))
+        Ok(Number::of(raw.get()))
     }
 }
 
 /// A record's own keys.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", bound(deserialize = "'de: 'a"))]
 pub(super) struct Record<'a> {
     #[serde(default, deserialize_with = "text")]
@@ -171,7 +182,7 @@ pub(super) struct Record<'a> {
     pub addendum: Option<&'a RawValue>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", bound(deserialize = "'de: 'a"))]
 pub(super) struct Parameters<'a> {
     #[serde(default, deserialize_with = "text")]
@@ -211,6 +222,9 @@ pub(super) struct Response<'a> {
     pub session_token_utilization: Number,
     #[serde(default, borrow)]
     pub credentials: Option<&'a RawValue>,
+    /// The length of the session token that stands in the credentials.
+    #[serde(skip)]
+    pub logged_token_bytes: Option<usize>,
 }
 
 #[derive(Default, Deserialize)]
@@ -239,6 +253,12 @@ pub(super) struct Identity<'a> {
     pub session_context: Option<&'a RawValue>,
     #[serde(default, borrow)]
     pub on_behalf_of: Option<&'a RawValue>,
+    /// `arn` of the session's issuer.
+    #[serde(skip)]
+    pub issuer_arn: Option<Cow<'a, str>>,
+    /// `userId` of the one on whose behalf.
+    #[serde(skip)]
+    pub user_id: Option<Cow<'a, str>>,
 }
 
 #[derive(Default, Deserialize)]
