@@ -9,11 +9,15 @@ use super::Kind;
 use super::members::{Members, RawValue};
 
 /// What `eventSource` of a call to STS reads.
-const STS: &[u8] = b"sts.amazonaws.com";
+pub const STS: &[u8] = b"sts.amazonaws.com";
+
+/// What the names of the calls have in common that give a session: `AssumeRole` with its kin and `AssumeRoot`, `GetFederationToken`, `GetSessionToken`.
+const NAMES: [&[u8]; 3] = [b"AssumeRo", b"GetFederationToken", b"GetSessionToken"];
 
 /// Looks for text that every STS call has.
 pub struct Sieve {
     sts: Finder<'static>,
+    names: [Finder<'static>; 3],
     escape: Finder<'static>,
 }
 
@@ -32,32 +36,47 @@ impl HeuristicFrequencyRank for Ranks {
 
 impl Default for Sieve {
     fn default() -> Sieve {
-        Sieve { sts: FinderBuilder::new().build_forward_with_ranker(Ranks, STS), escape: Finder::new(b"\\u00") }
+        Sieve {
+            sts: FinderBuilder::new().build_forward_with_ranker(Ranks, STS),
+            names: NAMES.map(Finder::new),
+            escape: Finder::new(b"\\u00"),
+        }
     }
 }
 
 impl Sieve {
     /// Whether `record` may be an STS call, or hold one as an envelope does. `backslash` says whether it has a backslash at all.
     ///
-    /// In the text of an STS call `sts.amazonaws.com` stands as it is, or some character of it is escaped. JSON has one escape for a letter or a full
+    /// In the text of an STS call `sts.amazonaws.com` and the call's name stand as they are, or some character of them is escaped. JSON has one escape for a letter or a full
     /// stop, `\u00` and two hexadecimal digits. Where the record is itself a string in another document (`CloudTrailEvent`), that escape may in turn have
     /// its backslash, its `u` or its digits escaped the same way. So a record is let through as well if an escape in it gives a letter, a digit, a full
     /// stop or a backslash; the ones that CloudTrail writes (`\u003d`, `\u0026`, `\u0027`, `\u003c`, `\u003e`) give none of these.
     #[inline]
     pub fn lets_through(&self, record: &[u8], backslash: bool) -> bool {
-        self.sts.find(record).is_some() || (backslash && self.hides(record))
+        (self.sts.find(record).is_some() && self.names_call(record)) || (backslash && self.hides(record))
+    }
+
+    /// Whether the name of a call that gives a session stands in `record`, as it is.
+    pub fn names_call(&self, record: &[u8]) -> bool {
+        self.names.iter().any(|name| name.find(record).is_some())
     }
 
     fn hides(&self, record: &[u8]) -> bool {
-        self.escape.find_iter(record).any(|at| {
-            let digits = record.get(at + 4..at + 6).and_then(|digits| str::from_utf8(digits).ok());
-            let Some(byte) = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) else {
-                // Not two digits: no sound escape, or one whose digits are escaped themselves.
-                return true;
-            };
-            byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'\\'
-        })
+        self.escape.find_iter(record).any(|at| hides(record.get(at..).unwrap_or_default()))
     }
+}
+
+/// Whether the escape that `text` begins with gives a character that the text of an STS call may have, or part of another escape of one. False for escapes of
+/// any other characters than the first 256.
+#[inline]
+pub fn hides(text: &[u8]) -> bool {
+    let Some(digits) = text.strip_prefix(b"\\u00") else { return false };
+    let digits = digits.get(..2).and_then(|digits| str::from_utf8(digits).ok());
+    let Some(byte) = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) else {
+        // Not two digits: no sound escape, or one whose digits are escaped themselves.
+        return true;
+    };
+    byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'\\'
 }
 
 /// The record that a JSON object is or holds.

@@ -3,6 +3,7 @@
 use super::candidate::{self, Inner, Sieve};
 use super::damage::{Damage, Place, Reason};
 use super::members::{RawStr, string_end};
+use super::skim::{self, Skimmed};
 use super::structure::{Scan, Scanner};
 use super::text::{Step, Stop, Text};
 use super::{Found, Kind, Outcome};
@@ -23,6 +24,7 @@ pub struct Scratch {
 pub struct Summary {
     kind: Kind,
     records: u64,
+    unusual: u64,
     damage: Option<Damage>,
 }
 
@@ -31,6 +33,7 @@ impl Summary {
         Outcome {
             kind: self.kind,
             records: self.records,
+            unusual: self.unusual,
             bytes_read: text.bytes_read(),
             bytes_inflated: text.bytes_inflated(),
             damage: self.damage,
@@ -40,8 +43,17 @@ impl Summary {
 
 /// Reads `text` to its end or to the damage in it.
 pub fn read(text: &mut Text<'_>, scratch: &mut Scratch, sink: &mut dyn FnMut(Found<'_>)) -> Summary {
-    let mut run =
-        Run { text, sieve: &scratch.sieve, sink, records: 0, seen: None, container: false, lines: Lines::default(), head: Vec::new() };
+    let mut run = Run {
+        text,
+        sieve: &scratch.sieve,
+        sink,
+        records: 0,
+        unusual: 0,
+        seen: None,
+        container: false,
+        lines: Lines::default(),
+        head: Vec::new(),
+    };
     run.keep_head();
     let stop = run.values().err();
     run.into_summary(stop)
@@ -53,6 +65,8 @@ struct Run<'r, 'a> {
     sink: &'r mut dyn FnMut(Found<'_>),
     /// Objects found whole where records stand.
     records: u64,
+    /// Those of them that quicker ways left to the exact one.
+    unusual: u64,
     /// What those objects are: a CloudTrail record's kind once there was one, else that of the first.
     seen: Option<Kind>,
     /// A list of records was begun under its key.
@@ -83,7 +97,7 @@ struct Value {
 
 impl Run<'_, '_> {
     fn into_summary(mut self, mut stop: Option<Stop>) -> Summary {
-        let records = self.records;
+        let (records, unusual) = (self.records, self.unusual);
         let kind = match (self.seen, &stop) {
             (Some(seen), _) => seen,
             (None, None) if self.container => Kind::CloudTrail,
@@ -113,7 +127,7 @@ impl Run<'_, '_> {
             Some(first) => Some(Damage { skipped_lines: self.lines.broken, end: end.map(Box::new), ..first }),
             None => end,
         };
-        Summary { kind, records, damage: damage.filter(|_| read) }
+        Summary { kind, records, unusual, damage: damage.filter(|_| read) }
     }
 
     fn damage(&self, stop: Stop) -> Damage {
@@ -307,15 +321,32 @@ impl Run<'_, '_> {
             self.advance(1);
             return Ok(());
         }
+        let mut skim = true;
         loop {
             let byte = self.next_byte()?;
             if byte == Some(b'{') && bare {
                 self.object()?;
             } else if byte == Some(b'{') {
-                self.text.hold();
-                let value = self.brackets()?;
-                self.record(&value)?;
-                self.text.release();
+                let mut passed = Skimmed::default();
+                // What the file is has been told by then.
+                if skim && self.seen == Some(Kind::CloudTrail) {
+                    passed = skim::skim(self.text.from(self.text.position()), self.sieve);
+                    self.records += passed.records;
+                    self.unusual += u64::from(passed.unusual);
+                    self.advance(passed.bytes as u64);
+                    skim = !passed.controls;
+                }
+                if let Some(length) = passed.call {
+                    let start = self.text.position();
+                    self.candidate(start, start + length as u64)?;
+                    self.records += 1;
+                    self.advance(length as u64);
+                } else {
+                    self.text.hold();
+                    let value = self.brackets()?;
+                    self.record(&value)?;
+                    self.text.release();
+                }
             } else {
                 self.skip()?;
             }
@@ -343,16 +374,23 @@ impl Run<'_, '_> {
             }
         }
         if self.sieve.lets_through(bytes, value.backslash) {
-            let bad = || self.text.stop_at(value.start, Reason::Expected("a record as json text"));
-            let record = self.records + 1;
-            match candidate::unwrap(bytes) {
-                Inner::Itself => (self.sink)(Found { record, json: simdutf8::basic::from_utf8(bytes).map_err(|_| bad())? }),
-                Inner::Object(inner) => (self.sink)(Found { record, json: simdutf8::basic::from_utf8(inner).map_err(|_| bad())? }),
-                Inner::Text(inner) => (self.sink)(Found { record, json: &inner }),
-                Inner::BadText => return Err(bad()),
-            }
+            self.candidate(value.start, value.end)?;
         }
         self.records += 1;
+        Ok(())
+    }
+
+    /// Hands over the record from `start` to `end`, or the one in it.
+    fn candidate(&mut self, start: u64, end: u64) -> Step<()> {
+        let bytes = self.text.between(start, end);
+        let bad = || self.text.stop_at(start, Reason::Expected("a record as json text"));
+        let record = self.records + 1;
+        match candidate::unwrap(bytes) {
+            Inner::Itself => (self.sink)(Found { record, json: simdutf8::basic::from_utf8(bytes).map_err(|_| bad())? }),
+            Inner::Object(inner) => (self.sink)(Found { record, json: simdutf8::basic::from_utf8(inner).map_err(|_| bad())? }),
+            Inner::Text(inner) => (self.sink)(Found { record, json: &inner }),
+            Inner::BadText => return Err(bad()),
+        }
         Ok(())
     }
 

@@ -200,7 +200,7 @@ fn white_space(block: &[u8; BLOCK]) -> u64 {
 
 /// Each bit the exclusive or of itself and all lower bits: from the quotes of a block, what lies within strings, opening quotes included.
 #[inline(always)]
-fn prefix_xor(mut bits: u64) -> u64 {
+pub fn prefix_xor(mut bits: u64) -> u64 {
     bits ^= bits << 1;
     bits ^= bits << 2;
     bits ^= bits << 4;

@@ -50,9 +50,14 @@ impl Node {
         if let Node::Text(text) = self { Some(text) } else { None }
     }
 
-    /// Whether a record of this form is a call to STS, in any partition.
+    /// Whether a record of this form is a call to STS that gives a session, in any partition.
     pub fn is_sts(&self) -> bool {
-        self.get("eventSource").and_then(Node::text).is_some_and(|source| ["sts.amazonaws.com", "sts.amazonaws.com.cn"].contains(&source))
+        let among = |key: &str, texts: &[&str]| self.get(key).and_then(Node::text).is_some_and(|text| texts.contains(&text));
+        among("eventSource", &["sts.amazonaws.com", "sts.amazonaws.com.cn"])
+            && among(
+                "eventName",
+                &["AssumeRole", "AssumeRoleWithSAML", "AssumeRoleWithWebIdentity", "AssumeRoot", "GetFederationToken", "GetSessionToken"],
+            )
     }
 
     /// Whether it has one of a record's own keys.

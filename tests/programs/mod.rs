@@ -128,7 +128,11 @@ impl<'a> Writer<'a> {
                     let length = self.program.below(256);
                     self.repeat("x", length);
                 }
-                2 => self.put("sts.amazonaws.com"),
+                2 => {
+                    let text =
+                        self.program.one_of(&["sts.amazonaws.com", "AssumeRole", "GetFederationToken", "GetSessionToken", "AssumeRoot"]);
+                    self.put(text);
+                }
                 3 => self.escaped("sts.amazonaws.com", true),
                 4 => self.put(r#"\",\"eventSource\":\"sts.amazonaws.com\"}]},{\""#),
                 5 => {
