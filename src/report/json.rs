@@ -43,9 +43,9 @@ impl TableWriter for Json {
         Ok(())
     }
 
-    fn finish(mut self: Box<Self>) -> PolarsResult<File> {
+    fn finish(mut self: Box<Self>) -> PolarsResult<()> {
         self.file.write_all(if self.first { b"[]\n" } else { b"\n]\n" })?;
-        self.file.into_inner().map_err(|error| PolarsError::from(error.into_error()))
+        self.file.into_inner().map(drop).map_err(|error| PolarsError::from(error.into_error()))
     }
 }
 

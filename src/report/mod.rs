@@ -14,9 +14,10 @@ mod terminal;
 #[cfg(test)]
 mod tests;
 
-use std::fs::File;
-use std::io::{self, Write};
+use std::fs::{self, File};
+use std::io;
 use std::path::PathBuf;
+use std::thread;
 
 use chrono::NaiveDate;
 use polars::prelude::PolarsError;
@@ -80,6 +81,9 @@ pub enum ReportError {
         /// What the system said.
         source: io::Error,
     },
+    /// A thread that writes ended before its time.
+    #[error("a thread that writes the report ended before its time")]
+    Thread,
     /// The store refused.
     #[error(transparent)]
     Store(StoreError),
@@ -123,16 +127,21 @@ impl Report {
     /// [`ReportError`] when a table cannot be encoded or a file not written.
     pub fn write(self, scan: &Scan, findings: &[Finding], summary: &str, redact: bool) -> Result<(), ReportError> {
         let Report { place, claim, layout, events: all_events, principals: all_principals, daily: all_daily, fixes: all_fixes } = self;
-        let write = || {
-            let mut tables = all_events.fill(|row| events(scan, redact, row))?;
-            tables.extend(all_principals.fill(|row| principals(scan, findings, redact, row))?);
+        let rest = || {
+            let mut tables = all_principals.fill(|row| principals(scan, findings, redact, row))?;
             tables.extend(all_daily.fill(|row| daily(scan, findings, redact, row))?);
             tables.extend(all_fixes.fill(|row| fixes(scan, findings, redact, row))?);
-            let folders = Folders::of_report(&claim.path, scan, findings, redact)?;
-            let (key, path) = ("summary.json".to_owned(), claim.path.join("summary.json"));
-            let written = File::create(&path).and_then(|mut file| file.write_all(summary.as_bytes()).and_then(|()| file.sync_all()));
-            written.map_err(|source| ReportError::Io { path: path.clone(), source })?;
-            Ok((tables, folders, Written { key, path }))
+            Ok((tables, Folders::of_report(&claim.path, scan, findings, redact)?))
+        };
+        let write = || {
+            let (events, rest) = rayon::join(|| all_events.fill(|row| events(scan, redact, row)), rest);
+            let mut tables = events?;
+            let (others, folders) = rest?;
+            tables.extend(others);
+            let summary_file = Written { key: "summary.json".to_owned(), path: claim.path.join("summary.json") };
+            fs::write(&summary_file.path, summary).map_err(|source| ReportError::Io { path: summary_file.path.clone(), source })?;
+            sync(tables.iter().chain([&summary_file]))?;
+            Ok((tables, folders, summary_file))
         };
         let written = write();
         // Before the result is looked at: a run that is being ended fails for want of its folder, which is not what is to be said.
@@ -141,6 +150,23 @@ impl Report {
         let by_day: Vec<&str> = TABLES.iter().filter(|table| layout == Layout::Hive && table.by_day).map(|table| table.name).collect();
         place.publish(&tables, &by_day, &folders, &summary)
     }
+}
+
+/// Files that are made safe at once: each waits for the same disk, which takes them together.
+const SYNCED_AT_ONCE: usize = 16;
+
+/// Makes `files` safe from a loss of power.
+fn sync<'a>(files: impl Iterator<Item = &'a Written>) -> Result<(), ReportError> {
+    let files: Vec<&Written> = files.collect();
+    let sync = |file: &&Written| {
+        let synced = File::options().append(true).open(&file.path).and_then(|opened| opened.sync_all());
+        synced.map_err(|source| ReportError::Io { path: file.path.clone(), source })
+    };
+    thread::scope(|scope| {
+        let each = files.len().div_ceil(SYNCED_AT_ONCE).max(1);
+        let threads: Vec<_> = files.chunks(each).map(|files| scope.spawn(move || files.iter().try_for_each(sync))).collect();
+        threads.into_iter().try_for_each(|thread| thread.join().unwrap_or_else(|_| Err(ReportError::Thread)))
+    })
 }
 
 fn count(value: impl Into<i64>) -> Cell<'static> {

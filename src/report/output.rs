@@ -1,19 +1,61 @@
 //! One table being written in all its forms, whole or a file a day.
 
 use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::{self, JoinHandle};
 
-use polars::prelude::{DataFrame, PolarsResult};
+use polars::prelude::{DataFrame, PolarsError, PolarsResult};
 
 use super::columns::{Column, Table};
 use super::frame::{Cell, Rows};
 use super::place::{Written, key_of_day};
 use super::{Format, Layout, ReportError, csv, json, parquet};
 
-/// One form of one table being written.
-pub(super) trait TableWriter {
+/// A form of a table that is written from frames.
+pub(super) trait TableWriter: Send {
     fn write(&mut self, frame: &DataFrame) -> PolarsResult<()>;
-    fn finish(self: Box<Self>) -> PolarsResult<File>;
+    fn finish(self: Box<Self>) -> PolarsResult<()>;
+}
+
+/// One form of one table being written.
+enum Writer {
+    /// From rows, as they come.
+    Rows(csv::Csv),
+    /// From frames, on a thread of its own, so that the next rows are made meanwhile.
+    Frames(Background),
+}
+
+/// A writer that works on a thread of its own. At most one frame waits for it.
+struct Background {
+    frames: SyncSender<Arc<DataFrame>>,
+    thread: JoinHandle<PolarsResult<()>>,
+}
+
+impl Background {
+    fn new(mut writer: Box<dyn TableWriter>) -> io::Result<Background> {
+        let (frames, waiting) = sync_channel::<Arc<DataFrame>>(1);
+        let thread = thread::Builder::new().name("table".to_owned()).spawn(move || {
+            while let Ok(frame) = waiting.recv() {
+                writer.write(&frame)?;
+            }
+            writer.finish()
+        })?;
+        Ok(Background { frames, thread })
+    }
+
+    /// Whatever goes wrong on the thread ends it, and [`Background::finish`] tells.
+    fn write(&self, frame: &Arc<DataFrame>) {
+        let _ = self.frames.send(Arc::clone(frame));
+    }
+
+    fn finish(self) -> PolarsResult<()> {
+        drop(self.frames);
+        let broken = |_| Err(PolarsError::from(io::Error::other("the thread that writes a table ended before its time")));
+        self.thread.join().unwrap_or_else(broken)
+    }
 }
 
 /// Rows a batch: a Parquet row group, some 10 MB while it is built.
@@ -31,7 +73,7 @@ pub(super) struct Output {
     left_out: usize,
     folder: PathBuf,
     batch: Rows,
-    writers: Vec<(Box<dyn TableWriter>, Written)>,
+    writers: Vec<(Writer, Written)>,
     written: Vec<Written>,
 }
 
@@ -75,18 +117,39 @@ impl Output {
             // One folder without folders in it: nothing that is written late can make one anew after it was removed.
             let path = self.folder.join(key.replace('/', "~"));
             let file = File::create(&path).map_err(|source| ReportError::Io { path: path.clone(), source })?;
-            let writer: Box<dyn TableWriter> = match format {
-                Format::Csv => Box::new(csv::Csv::new(file)),
+            let io = |source| ReportError::Io { path: path.clone(), source };
+            let writer = match format {
+                Format::Csv => Writer::Rows(csv::Csv::new(file, self.table.columns).map_err(io)?),
                 Format::Parquet => {
-                    let empty = Rows::new(self.table).frame();
-                    Box::new(empty.and_then(|empty| parquet::Parquet::new(file, &empty)).map_err(|source| self.broken(source))?)
+                    let parquet = parquet::Parquet::new(file, &self.empty()?).map_err(|source| self.broken(source))?;
+                    Writer::Frames(Background::new(Box::new(parquet)).map_err(io)?)
                 }
-                Format::Json => Box::new(json::Json::new(file)),
+                Format::Json => Writer::Frames(Background::new(Box::new(json::Json::new(file))).map_err(io)?),
             };
             self.writers.push((writer, Written { key, path }));
         }
-        // An empty table still has its header.
-        self.flush()
+        // A table without rows is a table too.
+        let empty = self.empty()?;
+        self.write(empty);
+        Ok(())
+    }
+
+    fn empty(&self) -> Result<DataFrame, ReportError> {
+        Rows::new(self.table).frame().map_err(|source| self.broken(source))
+    }
+
+    fn write(&self, frame: DataFrame) {
+        let frame = Arc::new(frame);
+        for (writer, _) in &self.writers {
+            if let Writer::Frames(writer) = writer {
+                writer.write(&frame);
+            }
+        }
+    }
+
+    /// Whether a form is written from frames, so that they have to be made.
+    fn frames(&self) -> bool {
+        self.formats.iter().any(|format| *format != Format::Csv)
     }
 
     fn broken(&self, source: polars::prelude::PolarsError) -> ReportError {
@@ -106,16 +169,21 @@ impl Output {
                 self.open()?;
             }
         }
-        self.batch.push(row.get(self.left_out..).unwrap_or_default());
+        let row = row.get(self.left_out..).unwrap_or_default();
+        for (writer, written) in &mut self.writers {
+            if let Writer::Rows(csv) = writer {
+                csv.row(row).map_err(|source| ReportError::Io { path: written.path.clone(), source })?;
+            }
+        }
+        if self.frames() {
+            self.batch.push(row);
+        }
         if self.batch.len() == BATCH_ROWS { self.flush() } else { Ok(()) }
     }
 
     fn flush(&mut self) -> Result<(), ReportError> {
         let frame = std::mem::replace(&mut self.batch, Rows::new(self.table)).frame().map_err(|source| self.broken(source))?;
-        for at in 0..self.writers.len() {
-            let done = self.writers.get_mut(at).map_or(Ok(()), |(writer, _)| writer.write(&frame));
-            done.map_err(|source| self.broken(source))?;
-        }
+        self.write(frame);
         Ok(())
     }
 
@@ -124,14 +192,17 @@ impl Output {
             self.flush()?;
         }
         for (writer, written) in std::mem::take(&mut self.writers) {
-            let file = writer.finish().map_err(|source| self.broken(source))?;
-            file.sync_all().map_err(|source| ReportError::Io { path: written.path.clone(), source })?;
+            match writer {
+                Writer::Rows(csv) => csv.finish().map_err(|source| ReportError::Io { path: written.path.clone(), source })?,
+                Writer::Frames(writer) => writer.finish().map_err(|source| self.broken(source))?,
+            }
             self.written.push(written);
         }
         Ok(())
     }
 
-    /// Takes the rows of the table, in order, and writes them in batches, so that memory does not grow with the table. Returns the files, complete.
+    /// Takes the rows of the table, in order, and writes them in batches, so that memory does not grow with the table. Returns the files, complete but not yet
+    /// safe from a loss of power.
     pub(super) fn fill(mut self, rows: impl FnOnce(&mut dyn FnMut(&[Cell<'_>]))) -> Result<Vec<Written>, ReportError> {
         let mut filled = Ok(());
         rows(&mut |row: &[Cell<'_>]| {

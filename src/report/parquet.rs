@@ -10,14 +10,13 @@ use super::output::TableWriter;
 /// Writes batches of one table as row groups.
 pub(super) struct Parquet {
     writer: BatchedWriter<File>,
-    file: File,
 }
 
 impl Parquet {
     /// A writer into `file` for frames of the schema of `empty`.
     pub(super) fn new(file: File, empty: &DataFrame) -> PolarsResult<Parquet> {
-        let writer = ParquetWriter::new(file.try_clone()?).with_compression(ParquetCompression::Zstd(None)).batched(empty.schema())?;
-        Ok(Parquet { writer, file })
+        let writer = ParquetWriter::new(file).with_compression(ParquetCompression::Zstd(None)).batched(empty.schema())?;
+        Ok(Parquet { writer })
     }
 }
 
@@ -26,8 +25,7 @@ impl TableWriter for Parquet {
         self.writer.write_batch(frame)
     }
 
-    fn finish(self: Box<Self>) -> PolarsResult<File> {
-        self.writer.finish()?;
-        Ok(self.file)
+    fn finish(self: Box<Self>) -> PolarsResult<()> {
+        self.writer.finish().map(drop)
     }
 }
