@@ -11,8 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use generator::Rng;
-use generator::json::{Fields, Json};
-use generator::organisation::gzip;
+use generator::json::{Fields, Json, gzip};
 use generator::records::{Answer, Call, Caller, records};
 use packtrail::packing::{Operation, Profile, Request, pack};
 use serde_json::{Value, json};

@@ -108,11 +108,11 @@ fn made_trail(seed: u64, files: usize) -> Vec<(String, Vec<u8>)> {
             let mut name = format!(
                 "AWSLogs/{account}/CloudTrail/{region}/2026/09/{day:02}/{account}_CloudTrail_{region}_202609{day:02}T0005Z_{at:016x}.json.gz"
             );
-            let mut bytes = organisation::gzip(json!({ "Records": records }).to_string().as_bytes());
+            let mut bytes = generator::json::gzip(json!({ "Records": records }).to_string().as_bytes());
             match rng.whole(0, 19) {
                 0 => bytes.truncate(bytes.len() - 9),
                 1 => bytes = b"no log at all".to_vec(),
-                2 => bytes = organisation::gzip(br#"{"awsAccountId":"111122223333","digestStartTime":"2026-10-12T00:00:00Z","logFiles":[]}"#),
+                2 => bytes = generator::json::gzip(br#"{"awsAccountId":"111122223333","digestStartTime":"2026-10-12T00:00:00Z","logFiles":[]}"#),
                 3 | 4 => name = format!("copies/{at}.json.gz"),
                 5 => name = name.replace("/CloudTrail/", "/CloudTrail-Digest/"),
                 _ => {}

@@ -3,9 +3,8 @@
 use packtrail::packing::{Operation, Request};
 
 use super::Rng;
-use super::json::{Json, log_file};
-use super::organisation::{FIRST_DAY, gzip, tags};
-use super::records::{Answer, Call, Caller, Sizes, other_event, records};
+use super::json::{Json, gzip, log_file};
+use super::records::{Answer, Call, Caller, FIRST_DAY, Sizes, other_event, records, tags};
 
 const ACCOUNTS: [&str; 3] = ["111122223333", "444455556666", "777788889999"];
 const REGIONS: [&str; 2] = ["us-east-1", "eu-west-1"];

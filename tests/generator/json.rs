@@ -1,6 +1,10 @@
 //! JSON as CloudTrail writes it: one line, no white space, keys in the order given, ASCII, `=` and `&` escaped.
 
-use std::fmt::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
 
 /// A JSON value whose objects keep their order.
 #[derive(Clone, Debug)]
@@ -138,4 +142,11 @@ pub fn log_file(records: &[Json]) -> String {
     }
     out.push_str("]}");
     out
+}
+
+/// One gzip member at level 6, with no time of making in it, so that the same bytes come out each time.
+pub fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::new(6));
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
 }

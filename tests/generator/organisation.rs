@@ -1,20 +1,17 @@
 //! A small organisation: three accounts, two regions, ninety days across the change of regime, every archetype.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 
 use chrono::DateTime;
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use packtrail::packing::{Operation, Request};
 use packtrail::trends::{Part, Point, Refusal, Status};
 
 use super::Rng;
-use super::json::{Json, log_file};
-use super::records::{Answer, Call, Caller, PACKED_LIMIT_BYTES, Sizes, TOKEN_LIMIT_BYTES, hex, other_event, passes_anything, records};
+use super::json::{Json, gzip, log_file};
+use super::records::{
+    Answer, Call, Caller, FIRST_DAY, PACKED_LIMIT_BYTES, Sizes, TOKEN_LIMIT_BYTES, hex, other_event, passes_anything, records, tags,
+};
 
-/// First day of the window: 2026-07-15.
-pub const FIRST_DAY: i32 = 20_649;
 /// Last day of the window: 2026-10-12.
 pub const LAST_DAY: i32 = 20_738;
 
@@ -356,24 +353,6 @@ impl Builder {
     }
 }
 
-/// Tags that pack to `bytes`: key, value and 3 bytes each.
-pub fn tags(name: &str, bytes: f64) -> Vec<(String, String)> {
-    // Two letters of key and value, a hyphen and two digits are the least a tag is made of here.
-    let key_bytes = name.len() + 3;
-    let mut left = bytes.round().max(0.0) as usize;
-    let mut tags = Vec::new();
-    let full = key_bytes + 3 + 240;
-    while left > key_bytes + 3 {
-        // What would be too little for the next tag stays in this one.
-        let take = if left > full + key_bytes + 6 { full } else { left.min(full + 16) };
-        let value = take - key_bytes - 3;
-        let list: String = (0..).map(|item| format!("p{:04}:", (item * 7 + tags.len() * 131) % 10_000)).take(value / 6 + 1).collect();
-        tags.push((format!("{name}-{:02}", tags.len() + 1), list[..value].to_owned()));
-        left -= take;
-    }
-    tags
-}
-
 /// Policies that grow by a resource each, a statement every four, up to what STS takes in plain characters.
 fn policies(sizes: &mut Sizes, seed: u64) -> Vec<(u32, String)> {
     let mut rng = Rng::new(seed);
@@ -616,11 +595,4 @@ fn path(account: &str, region: &str, kind: &str, day: i32, rng: &mut Rng) -> Str
     let (folder, stamp) = (date.format("%Y/%m/%d"), date.format("%Y%m%dT0005Z"));
     let unique: String = hex(rng, 16);
     format!("AWSLogs/o-exampleorg/{account}/{kind}/{region}/{folder}/{account}_{kind}_{region}_{stamp}_{unique}.json.gz")
-}
-
-/// One gzip member at level 6, with no time of making in it, so that the same bytes come out each time.
-pub fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::new(6));
-    encoder.write_all(bytes).unwrap();
-    encoder.finish().unwrap()
 }

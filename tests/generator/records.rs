@@ -6,6 +6,8 @@ use packtrail::packing::{CallerKind, Operation, Packer, Parts, Profile, Request,
 use super::Rng;
 use super::json::{Fields, Json};
 
+/// First day of every trail: 2026-07-15.
+pub const FIRST_DAY: i32 = 20_649;
 /// Bytes of packed content STS granted before September 2026.
 pub const PACKED_LIMIT_BYTES: u32 = 460;
 /// Bytes of session token STS grants since.
@@ -126,6 +128,24 @@ impl Sizes {
 /// True when a percentage is logged under the packed-policy limit.
 pub fn passes_anything(request: &Request) -> bool {
     request.policy.is_some() || !request.policy_arns.is_empty() || !request.tags.is_empty() || !request.inherited_tags.is_empty()
+}
+
+/// Tags that pack to `bytes`: key, value and 3 bytes each.
+pub fn tags(name: &str, bytes: f64) -> Vec<(String, String)> {
+    // Two letters of key and value, a hyphen and two digits are the least a tag is made of here.
+    let key_bytes = name.len() + 3;
+    let mut left = bytes.round().max(0.0) as usize;
+    let mut tags = Vec::new();
+    let full = key_bytes + 3 + 240;
+    while left > key_bytes + 3 {
+        // What would be too little for the next tag stays in this one.
+        let take = if left > full + key_bytes + 6 { full } else { left.min(full + 16) };
+        let value = take - key_bytes - 3;
+        let list: String = (0..).map(|item| format!("p{:04}:", (item * 7 + tags.len() * 131) % 10_000)).take(value / 6 + 1).collect();
+        tags.push((format!("{name}-{:02}", tags.len() + 1), list[..value].to_owned()));
+        left -= take;
+    }
+    tags
 }
 
 /// The records of `call`: one, or one for each account when it crosses accounts.
