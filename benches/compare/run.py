@@ -87,7 +87,7 @@ def arguments():
     parser.add_argument("--work", type=Path, default=HERE / "target/work", help="where corpora and peers are kept; 4 GB, 5 for a while")
     parser.add_argument("--keep", action="store_true", help=f"do not remove {' and '.join(PASSING)} afterwards")
     parser.add_argument("--limit-seconds", type=float, default=300, help="a run that takes longer is ended (300)")
-    parser.add_argument("--limit-gb", type=float, default=8, help="a run that takes more memory is ended (8)")
+    parser.add_argument("--limit-gb", type=float, default=12, help="a run that takes more memory is ended (12)")
     parser.add_argument("--no-start-up", dest="start_up", action="store_false", help="do not time one small file")
     options = parser.parse_args()
     if not options.packtrail.is_file():
