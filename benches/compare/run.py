@@ -13,6 +13,7 @@ import signal
 import statistics
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -65,12 +66,16 @@ def main():
     bench = Bench(options, work)
     began = time.monotonic()
     print(bench.conditions(), flush=True)
-    for group in options.corpora:
-        bench.measure(GROUPS[group])
-    if options.start_up:
-        bench.start_up()
-    print(bench.report())
-    print(f"The whole took {(time.monotonic() - began) / 60:.0f} minutes, corpora and set-up included.")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("run.py: stopped"))
+    try:
+        if options.start_up:
+            bench.start_up()
+        for group in options.corpora:
+            bench.measure(GROUPS[group])
+    finally:
+        # Also of a run that is stopped: what was measured until then.
+        print(bench.report())
+        print(f"\nThe whole took {(time.monotonic() - began) / 60:.0f} minutes, corpora and set-up included.")
     for problem in bench.problems:
         print(f"run.py: {problem}", file=sys.stderr)
     return 1 if bench.problems else 0
@@ -115,13 +120,11 @@ class Run:
         self.output, self.failure = output, failure
 
 
-def run(command, limit_seconds, limit_bytes, environment=None):
+def run(command, limit_seconds, limit_bytes):
     """Runs `command` to its end or to a limit."""
+    told = tempfile.TemporaryFile()
     start = time.monotonic()
-    with open(os.devnull) as nothing:
-        process = subprocess.Popen(
-            command, stdin=nothing, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True, env=environment
-        )
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=told, start_new_session=True)
     over = []
     ended = threading.Event()
 
@@ -137,17 +140,24 @@ def run(command, limit_seconds, limit_bytes, environment=None):
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    output = process.stdout.read().decode(errors="replace")
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.monotonic() - start
+    try:
+        output = process.stdout.read().decode(errors="replace")
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.monotonic() - start
+    except BaseException:
+        os.killpg(process.pid, signal.SIGKILL)
+        raise
+    finally:
+        ended.set()
+        watcher.join()
     process.returncode = os.waitstatus_to_exitcode(status)
-    ended.set()
-    watcher.join()
     failure = None
     if over:
         failure = over[0]
     elif process.returncode != 0:
-        failure = output.strip().splitlines()[-1] if output.strip() else f"exit code {process.returncode}"
+        told.seek(0)
+        lines = told.read().decode(errors="replace").strip().splitlines()
+        failure = lines[-1].replace("|", "/") if lines else f"exit code {process.returncode}"
     return Run(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024, output, failure)
 
 
@@ -168,6 +178,7 @@ class Bench:
     def __init__(self, options, work):
         self.options, self.work, self.problems = options, work, []
         self.runs = {}  # corpus -> tool -> runs
+        self.right = {}  # corpus -> the answer
         self.sizes = {}  # corpus -> what the floor prints
         self.calls = {}  # corpus -> calls, requests, bytes of policies
         self.start_up_runs = []
@@ -228,7 +239,6 @@ class Bench:
         tools = {name: [tool for tool in CORPORA[name].tools if tool in self.options.tools] for name in names}
         rounds = self.options.rounds or (3 if self.options.quick else CORPORA[names[0]].rounds)
         directories = {name: self.corpus(name) for name in names}
-        answers = {name: {} for name in names}
         for name in names:
             # The files come into the page cache.
             told = subprocess.run([self.binary("inflate"), directories[name]], capture_output=True, text=True, check=True).stdout
@@ -242,6 +252,7 @@ class Bench:
                 shutil.rmtree(self.work / "out", ignore_errors=True)
                 command = self.command(tool, directories[name], CORPORA[name])
                 one = run(command, self.options.limit_seconds, self.options.limit_gb * 1e9)
+                self.check(name, tool, one)
                 runs.append(one)
                 print(
                     f"{name} {number + 1}/{rounds} {tool}: {one.seconds:.2f} s, {one.cpu_seconds:.2f} s CPU, "
@@ -249,28 +260,21 @@ class Bench:
                     file=sys.stderr,
                     flush=True,
                 )
-                if tool not in ("floor", "gzip") and not one.failure:
-                    answers[name].setdefault(tool, []).append(self.answer(name, tool, one))
         for name in names:
-            self.compare(name, answers[name])
             if name in PASSING and not self.options.keep:
                 shutil.rmtree(directories[name])
                 Path(f"{directories[name]}.shape").unlink()
 
-    def compare(self, name, answers):
-        """Every answer of every run must be the same."""
-        if "packtrail" in self.runs[name] and any(one.failure for one in self.runs[name]["packtrail"]):
-            self.problems.append(f"{name}: packtrail failed")
-        if "packtrail" not in answers:
-            return
-        right = answers["packtrail"][0]
-        if not right:
-            self.problems.append(f"{name}: no calls at all")
-        for tool, of_tool in answers.items():
-            if any(answer != right for answer in of_tool):
-                self.problems.append(f"{name}: {tool} disagrees with packtrail")
-                for one in self.runs[name][tool]:
-                    one.failure = "disagrees"
+    def check(self, name, tool, one):
+        """Every answer of every run must be that of the first one, which is packtrail's where it runs."""
+        if one.failure:
+            if tool in OURS:
+                self.problems.append(f"{name}: {tool} failed: {one.failure}")
+        elif tool not in ("floor", "gzip"):
+            answer = self.answer(name, tool, one)
+            if not answer or answer != self.right.setdefault(name, answer):
+                one.failure = "disagrees"
+                self.problems.append(f"{name}: {tool} disagrees")
 
     def start_up(self):
         directory = self.work / "corpora/start-up"
@@ -311,7 +315,7 @@ class Bench:
 
     def report(self):
         parts = [f"Load {os.getloadavg()[0]:.1f} after.", self.table(), self.memory()]
-        if all(name in self.runs for name in SCALE):
+        if all(self.runs.get(name, {}).get("packtrail") for name in SCALE):
             parts.append(self.scale())
         if self.start_up_runs:
             seconds = [one.seconds * 1e3 for one in self.start_up_runs]
@@ -337,6 +341,8 @@ class Bench:
             first = f"{name}: {files:,} {'file' if files == 1 else 'files'}, {megabytes(packed)} of gzip, {megabytes(inflated)} inflated"
             floor = of_tools.get("floor")
             for tool, runs in of_tools.items():
+                if not runs:
+                    continue
                 rows.append(f"| {first} | {SHOWN.get(tool, tool)} | {cells(tool, runs, floor)} | {len(runs)} |")
                 first = ""
         return "\n".join(rows)
@@ -358,22 +364,20 @@ class Bench:
     def scale(self):
         parts = []
         for tool in OURS:
-            if tool not in self.runs[SCALE[0]]:
+            of_tool = [self.runs[name].get(tool, []) for name in SCALE]
+            if not all(of_tool):
                 continue
-            points = [
-                (self.sizes[name][2], one.seconds, one.cpu_seconds) for name in SCALE for one in self.runs[name][tool] if not one.failure
-            ]
-            medians = [
-                f"{median(self.runs[name][tool], 'seconds'):.2f} s ({median(self.runs[name][tool], 'cpu_seconds'):.2f} CPU)" for name in SCALE
-            ]
-            logs = [[math.log(value) for value in point] for point in points]
-            wall, of_cpu = (slope([point[0] for point in logs], [point[at] for point in logs])[0] for at in (1, 2))
-            gigabytes = [bytes / 1e9 for bytes, _, _ in points]
-            each, fixed = slope(gigabytes, [point[2] for point in points], weights=[1 / point[2] ** 2 for point in points])
+            points = [(self.sizes[name][2], one.seconds, one.cpu_seconds) for name, runs in zip(SCALE, of_tool) for one in runs]
+            medians = [f"{median(runs, 'seconds'):.2f} s ({median(runs, 'cpu_seconds'):.2f} CPU)" for runs in of_tool]
+            times, cpu_times = (median(of_tool[2], what) / median(of_tool[1], what) for what in ("seconds", "cpu_seconds"))
+            steep, cpu_steep = (fit([math.log(point[0]) for point in points], [math.log(point[at]) for point in points])[0] for at in (1, 2))
+            # Relative errors are what is alike at all sizes, so each point weighs by its inverse square.
+            gigabytes, cpu = [point[0] / 1e9 for point in points], [point[2] for point in points]
+            each, fixed = fit(gigabytes, cpu, [1 / seconds**2 for seconds in cpu])
             parts.append(
-                f"{SHOWN.get(tool, tool)}: {', '.join(medians)} for {', '.join(megabytes(self.sizes[name][2]) for name in SCALE)} inflated; "
-                f"slope of log seconds on log bytes {wall:.3f} on the clock, {of_cpu:.3f} of processors (1 is proportional; below 1, ten times "
-                f"the input costs less than ten times as much); {each:.2f} CPU seconds a GB and {fixed * 1e3:.0f} ms beside."
+                f"{SHOWN.get(tool, tool)}: {', '.join(medians)} for {', '.join(megabytes(self.sizes[name][2]) for name in SCALE)} inflated. "
+                f"The last step, ten times the input, costs {times:.1f} times the seconds and {cpu_times:.1f} times the CPU. Slope of log seconds on log "
+                f"bytes over all: {steep:.2f}, of CPU {cpu_steep:.2f} (1 is proportional). CPU seconds: {each:.2f} a GB and {fixed * 1e3:.0f} ms beside."
             )
         return "\n\n".join(parts)
 
@@ -406,14 +410,15 @@ def megabytes(count):
     return f"{count / 1e6:,.0f} MB" if count < 10e9 else f"{count / 1e9:,.1f} GB"
 
 
-def slope(xs, ys, weights=None):
+def fit(xs, ys, weights=None):
     """Slope and intercept by least squares."""
     weights = weights or [1.0] * len(xs)
     total = sum(weights)
     x_mean = sum(w * x for w, x in zip(weights, xs)) / total
     y_mean = sum(w * y for w, y in zip(weights, ys)) / total
-    steep = sum(w * (x - x_mean) * (y - y_mean) for w, x, y in zip(weights, xs, ys)) / sum(w * (x - x_mean) ** 2 for w, x in zip(weights, xs))
-    return steep, y_mean - steep * x_mean
+    shared = sum(w * (x - x_mean) * (y - y_mean) for w, x, y in zip(weights, xs, ys))
+    slope = shared / sum(w * (x - x_mean) ** 2 for w, x in zip(weights, xs))
+    return slope, y_mean - slope * x_mean
 
 
 if __name__ == "__main__":
