@@ -27,7 +27,7 @@ def chdb(directory, threads, object_bytes):
         FROM (SELECT arrayJoin(Records) AS record FROM file('{directory}{FILES}', 'JSONEachRow', 'Records Array({record})'))
         WHERE record.eventSource = 'sts.amazonaws.com' AND record.eventName = 'AssumeRole' AND role IS NOT NULL
         GROUP BY role
-        SETTINGS max_threads = {threads}, input_format_skip_unknown_fields = 1,
+        SETTINGS max_threads = {threads}, input_format_json_max_object_size = {object_bytes}, input_format_skip_unknown_fields = 1,
                  input_format_json_ignore_unknown_keys_in_named_tuple = 1,
                  input_format_json_defaults_for_missing_elements_in_named_tuple = 1, input_format_null_as_default = 1
         """,
