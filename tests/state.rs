@@ -631,6 +631,9 @@ fn analyze(trail: &Path, out: &Path, more: &[&str]) -> Output {
     packtrail().arg("analyze").arg(trail).arg("--out").arg(out).args(["--format", "csv", "--quiet"]).args(more).output().unwrap()
 }
 
+/// For runs whose figures do not matter: a fit to the calls takes most of a run's time.
+const UNFITTED: [&str; 2] = ["--profile", "none"];
+
 fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
@@ -690,6 +693,7 @@ fn a_nightly_job_over_a_growing_trail_reports_as_one_run_over_all_of_it() {
         assert!(summary(&out)["state"].is_null());
     }
     for filter in [vec![], vec!["--role", "*session*"], vec!["--since", "2026-09-01", "--until", "2026-10-01", "--region", "us-east-1"]] {
+        let filter = [&filter[..], &UNFITTED].concat();
         assert_eq!(analyze(&trail, &out, &[&with_state[..], &filter].concat()).status.code(), Some(0));
         let made = written(&out);
         assert_eq!(summary(&out)["state"]["files_new"], 0);
@@ -834,12 +838,13 @@ fn keep_days_counts_back_from_the_end_of_the_window() {
     let dir = scratch();
     let (trail, out, state) = (dir.path().join("trail"), dir.path().join("out"), dir.path().join("state"));
     put(&trail, &organisation::sample_organisation(3));
-    let more = ["--state", state.to_str().unwrap(), "--keep-days", "10", "--until", "2026-10-01"];
+    let until = [&["--until", "2026-10-01"][..], &UNFITTED].concat();
+    let more = [&["--state", state.to_str().unwrap(), "--keep-days", "10"][..], &until].concat();
     assert_eq!(analyze(&trail, &out, &more).status.code(), Some(0));
     let made = written(&out);
     let days = || fs::read_dir(state.join("calls")).unwrap().map(|day| day.unwrap().file_name().into_string().unwrap()).min();
     assert_eq!(days().unwrap(), "day=2026-09-21");
-    analyze(&trail, &out, &["--since", "2026-09-21", "--until", "2026-10-01"]);
+    analyze(&trail, &out, &[&["--since", "2026-09-21"][..], &until].concat());
     let expected = written(&out);
     for table in ["events", "principals", "daily", "fixes"] {
         assert_eq!(made[table], expected[table], "{table}");
@@ -867,14 +872,14 @@ fn after_sigkill_at_a_hundred_random_moments_the_next_run_gives_the_tables_of_an
     let files = made_trail(31, 40);
     put(&trail, &files);
     let (base, state) = (dir.path().join("base"), dir.path().join("state"));
-    let with_state = ["--state", state.to_str().unwrap()];
+    let with_state = [&["--state", state.to_str().unwrap()][..], &UNFITTED].concat();
     // The state knows a third of the trail when the runs begin.
     for (name, _) in &files[13..] {
         fs::remove_file(trail.join(name)).unwrap();
     }
-    analyze(&trail, &out, &["--state", base.to_str().unwrap()]);
+    analyze(&trail, &out, &[&["--state", base.to_str().unwrap()][..], &UNFITTED].concat());
     put(&trail, &files[13..]);
-    analyze(&trail, &out, &[]);
+    analyze(&trail, &out, &UNFITTED);
     let expected = written(&out);
     let again = || {
         let _ = fs::remove_dir_all(&state);
@@ -894,7 +899,7 @@ fn after_sigkill_at_a_hundred_random_moments_the_next_run_gives_the_tables_of_an
                 .arg(&trail)
                 .arg("--out")
                 .arg(dir.path().join("killed"))
-                .args(with_state)
+                .args(&with_state)
                 .args(["--quiet", "--format", "csv"]);
             command
         } else {
