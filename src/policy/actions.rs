@@ -4,6 +4,7 @@
 //! the list names its date.
 
 use std::fmt;
+use std::sync::LazyLock;
 
 /// The list that ships, gzip.
 const SHIPPED: &[u8] = include_bytes!("actions/2026-09-26.json.gz");
@@ -18,8 +19,12 @@ const MOST_BYTES: usize = 16 << 20;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ActionList {
     source: String,
-    actions: Vec<String>,
+    /// None for the list that ships.
+    own: Option<Vec<String>>,
 }
+
+/// The actions of the list that ships. Read when they are first asked for: it takes longer than all else when a run begins, and most need none of them.
+static ALL_SHIPPED: LazyLock<Vec<String>> = LazyLock::new(|| inflate(SHIPPED).and_then(|text| parse(&text).ok()).unwrap_or_default());
 
 /// Why a text is no list of actions.
 #[derive(Debug, thiserror::Error)]
@@ -48,9 +53,7 @@ pub enum ActionListError {
 impl ActionList {
     /// The list that ships with packtrail, of 2026-09-26.
     pub fn shipped() -> ActionList {
-        let text = inflate(SHIPPED);
-        let actions = text.and_then(|text| parse(&text).ok()).unwrap_or_default();
-        ActionList { source: format!("the list of {SHIPPED_DATE}"), actions }
+        ActionList { source: format!("the list of {SHIPPED_DATE}"), own: None }
     }
 
     /// Reads a list in the form `{"s3": ["GetObject", ...], ...}`, which `source` names in what is said of it.
@@ -59,7 +62,7 @@ impl ActionList {
     /// [`ActionListError`] when `text` has another form or names no action.
     pub fn from_json(text: &str, source: impl Into<String>) -> Result<ActionList, ActionListError> {
         let actions = parse(text)?;
-        if actions.is_empty() { Err(ActionListError::Empty) } else { Ok(ActionList { source: source.into(), actions }) }
+        if actions.is_empty() { Err(ActionListError::Empty) } else { Ok(ActionList { source: source.into(), own: Some(actions) }) }
     }
 
     /// What the list is called: `the list of 2026-09-26`, or the file it was read from.
@@ -69,13 +72,13 @@ impl ActionList {
 
     /// Every action, `service:Action`, in order without regard to letter case.
     pub fn all(&self) -> &[String] {
-        &self.actions
+        self.own.as_deref().unwrap_or(&ALL_SHIPPED)
     }
 }
 
 impl fmt::Display for ActionList {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({} actions)", self.source, self.actions.len())
+        write!(f, "{} ({} actions)", self.source, self.all().len())
     }
 }
 

@@ -413,7 +413,7 @@ mod tests {
     /// Whether STS stands in `record` where the value of `eventSource` may.
     fn is_source(record: &[u8]) -> bool {
         let text = String::from_utf8_lossy(record);
-        let unescaped = text.replace('\\', "").replace(' ', "");
+        let unescaped = text.replace(['\\', ' '], "");
         unescaped.contains("\"eventSource\":\"sts.amazonaws.com")
     }
 

@@ -165,7 +165,7 @@ fn sync<'a>(files: impl Iterator<Item = &'a Written>) -> Result<(), ReportError>
     thread::scope(|scope| {
         let each = files.len().div_ceil(SYNCED_AT_ONCE).max(1);
         let threads: Vec<_> = files.chunks(each).map(|files| scope.spawn(move || files.iter().try_for_each(sync))).collect();
-        threads.into_iter().try_for_each(|thread| thread.join().unwrap_or_else(|_| Err(ReportError::Thread)))
+        threads.into_iter().try_for_each(|thread| thread.join().unwrap_or(Err(ReportError::Thread)))
     })
 }
 
