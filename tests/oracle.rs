@@ -504,11 +504,24 @@ fn a_second_member_with_a_broken_header_is_damage_though_it_inflates_to_as_much_
     for at in 0..3 {
         let mut file = logs.concat();
         file[logs[0].len() + at] ^= 0xff;
-        for limits in [limits(), in_chunks_of(64)] {
-            let (content, outcome) = fast(limits, &file);
-            assert_eq!(content.sts.len(), 1);
-            assert!(matches!(damage(&outcome).reason, Reason::GzipTrailer | Reason::GzipDamaged), "{outcome:?}");
+        // As much, and even the same.
+        for file in [file.clone(), [&file[..logs[0].len() + 3], &logs[0][3..]].concat()] {
+            for limits in [limits(), in_chunks_of(64)] {
+                let (content, outcome) = fast(limits, &file);
+                assert_eq!(content.sts.len(), 1);
+                assert!(matches!(damage(&outcome).reason, Reason::GzipTrailer | Reason::GzipDamaged), "{outcome:?}");
+            }
         }
+    }
+}
+
+#[test]
+fn bytes_between_a_gzip_members_data_and_its_checksum_are_damage() {
+    let mut file = gzip(sts_record("a").to_string().as_bytes());
+    file.insert(file.len() - 8, 0);
+    for limits in [limits(), in_chunks_of(64)] {
+        let (_, outcome) = fast(limits, &file);
+        assert!(matches!(damage(&outcome).reason, Reason::GzipDamaged), "{outcome:?}");
     }
 }
 

@@ -159,14 +159,12 @@ impl<'a> Text<'a> {
         let Some(input) = self.buffers.input.get(self.input.clone()) else {
             return;
         };
-        let Ok(Some(header)) = header_bytes(input) else {
-            return;
-        };
         // The last bytes of a member are the checksum and the size of what it inflates to. They may lie, and may belong to a later member than the first.
-        let Some((body, [c0, c1, c2, c3, s0, s1, s2, s3])) = input.get(header..).and_then(<[u8]>::split_last_chunk::<TRAILER_BYTES>) else {
+        let Some(trailer) = input.last_chunk::<TRAILER_BYTES>() else {
             return;
         };
-        let (checksum, size) = (u32::from_le_bytes([*c0, *c1, *c2, *c3]), u32::from_le_bytes([*s0, *s1, *s2, *s3]));
+        let [c0, c1, c2, c3, s0, s1, s2, s3] = *trailer;
+        let (checksum, size) = (u32::from_le_bytes([c0, c1, c2, c3]), u32::from_le_bytes([s0, s1, s2, s3]));
         let Ok(size) = usize::try_from(size) else {
             return;
         };
@@ -174,8 +172,13 @@ impl<'a> Text<'a> {
             return;
         }
         // libdeflate stops after the first member and does not say where that was. Another member cannot begin but with these three bytes; where they
-        // are there by chance, inflating piece by piece is right as well. Whatever else follows the first member does not end with its checksum and size.
+        // are there by chance, inflating piece by piece is right as well.
         if input.get(1..).is_none_or(|after| memmem::find(after, &[0x1f, 0x8b, 0x08]).is_some()) {
+            return;
+        }
+        // What else follows a member, damaged members too, cannot be told from it before it is inflated. But libdeflate makes sure that the checksum and the size of
+        // what it inflates stand behind it: where these are the file's last bytes, and stand nowhere else in it, nothing follows.
+        if memmem::find(input, trailer) != Some(input.len() - TRAILER_BYTES) {
             return;
         }
         if self.buffers.text.len() < size {
@@ -185,7 +188,7 @@ impl<'a> Text<'a> {
             return;
         };
         let inflater = self.buffers.whole.get_or_insert_with(libdeflater::Decompressor::new);
-        let inflated = inflater.deflate_decompress(body, output);
+        let inflated = inflater.gzip_decompress(input, output);
         let mut sum = libdeflater::Crc::new();
         sum.update(output);
         if inflated.is_ok_and(|inflated| inflated == size) && sum.sum() == checksum {

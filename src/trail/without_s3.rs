@@ -37,8 +37,11 @@ impl Iterator for Remote {
     }
 }
 
-/// Fails for the first of `sources`.
+/// Fails for the first of `sources`: it names no bucket, or one that cannot be reached.
 pub(in crate::trail) fn list(sources: &[&str], _: &Reach) -> Result<Remote, TrailError> {
     let location = sources.first().copied().unwrap_or_default().to_owned();
+    if location.strip_prefix("s3://").is_none_or(|path| path.is_empty() || path.starts_with('/')) {
+        return Err(TrailError::Missing(location));
+    }
     Err(TrailError::S3 { location, reason: "this build reads no S3: it lacks the feature `cli`".to_owned() })
 }

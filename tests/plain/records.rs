@@ -247,12 +247,18 @@ impl Lines {
                     }
                     lines.units.push(unit);
                 }
-                None if !lines.units.is_empty() && is_broken(line) => lines.broken += 1,
+                None if !lines.units.is_empty() && is_broken(line) && !may_list(line) => lines.broken += 1,
                 _ => return None,
             }
         }
         (lines.broken < 1000).then_some(lines)
     }
+}
+
+/// Whether a line may open a list of records: then the text is none of lines.
+fn may_list(line: &[u8]) -> bool {
+    let has = |part: &[u8]| line.windows(part.len()).any(|window| window == part);
+    has(b"Records") || has(b"Events") || has(b"\\u")
 }
 
 /// Whether nothing of a line could be a value that goes on behind it: it begins like none, ends in a string, or closes what it has not opened.
@@ -345,8 +351,11 @@ impl Fast {
 
 /// Whether objects were counted at first that turned out to be no records.
 fn without_list(outcome: &Outcome) -> bool {
-    outcome.kind == Kind::Unknown
-        && outcome.damage.as_ref().is_some_and(|damage| matches!(damage.reason, Reason::Expected("records under `Records`")))
+    outcome.kind == Kind::Unknown && outcome.damage.as_ref().is_some_and(|damage| is_without_list(&damage.reason))
+}
+
+fn is_without_list(reason: &Reason) -> bool {
+    matches!(reason, Reason::Expected("records under `Records`"))
 }
 
 /// Limits under which nothing is read in one go and the window slides by `chunk_bytes`.
@@ -390,7 +399,9 @@ pub fn hold(file: &[u8], chunk_bytes: &[usize]) -> Fast {
         let calls = Plain { units: lines.units, whole: false }.calls();
         assert_eq!((outcome.records, &fast.calls), (counted, &calls), "records on whole lines");
         if let Some(damage) = &outcome.damage {
-            assert!(damage.end.is_none() && damage.skipped_lines == broken, "{broken} broken lines: {damage}");
+            // Nor ends it the reading, unless the lines are found to be no records at the end.
+            let read_to_end = damage.end.as_ref().is_none_or(|end| is_without_list(&end.reason));
+            assert!(read_to_end && (damage.skipped_lines == broken || without_list(outcome)), "{broken} broken lines: {damage}");
         }
     }
     if plain.units.iter().any(Node::is_cloudtrail) {
