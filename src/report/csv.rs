@@ -51,7 +51,7 @@ fn write_cell(line: &mut Vec<u8>, cell: &Cell<'_>) -> io::Result<()> {
             let date = NaiveDate::default().checked_add_signed(TimeDelta::days(i64::from(days)));
             write!(line, "{}", date.map(|date| date.to_string()).unwrap_or_default())?;
         }
-        Cell::Count(Some(number)) => write!(line, "{number}")?,
+        Cell::Count(Some(number)) => line.extend_from_slice(itoa::Buffer::new().format(number).as_bytes()),
         Cell::Decimal(Some(value)) => write_decimal(line, two_decimals(value))?,
         Cell::Flag(flag) => line.extend_from_slice(if flag { b"true" } else { b"false" }),
         Cell::Text(None) | Cell::Time(None) | Cell::Date(None) | Cell::Count(None) | Cell::Decimal(None) => {}
@@ -85,9 +85,12 @@ fn write_decimal(line: &mut Vec<u8>, value: f64) -> io::Result<()> {
     if hundredths.abs() < 9e15 {
         #[allow(clippy::cast_possible_truncation)] // in range, checked above
         let hundredths = hundredths as i64;
-        let sign = if hundredths < 0 { "-" } else { "" };
         let (whole, rest) = (hundredths.unsigned_abs() / 100, hundredths.unsigned_abs() % 100);
-        return write!(line, "{sign}{whole}.{rest:02}");
+        line.extend_from_slice(if hundredths < 0 { b"-" } else { b"" });
+        line.extend_from_slice(itoa::Buffer::new().format(whole).as_bytes());
+        line.extend_from_slice(if rest < 10 { b".0" } else { b"." });
+        line.extend_from_slice(itoa::Buffer::new().format(rest).as_bytes());
+        return Ok(());
     }
     write!(line, "{value:.2}")
 }
