@@ -25,7 +25,7 @@ pub use damage::{Damage, Offset, Place, Reason};
 pub struct Found<'a> {
     /// Its number in the file, from 1, other records counted.
     pub record: u64,
-    /// Its JSON text. Strings are sound, as many brackets close as open and it is UTF-8; the grammar has not been checked.
+    /// Its JSON text. Brackets and strings are sound and it is UTF-8; the grammar between them has not been checked.
     pub json: &'a str,
 }
 

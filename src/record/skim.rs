@@ -1,8 +1,7 @@
 //! Passes over the records of a list that cannot be calls, without a closer look at any of them.
 //!
 //! One pass over the text, 64 bytes at a time, follows strings, escapes and brackets, and looks for what a call has. It stops at the first record that has it,
-//! and says where that ends, or at one that is unusual in whatever way, which is for the exact reader. Brackets are counted by kind, not paired: `[{]}` is grammar,
-//! which whoever parses a call checks, and nobody in a record that cannot be one.
+//! and says where that ends, or at one that is unusual in whatever way, which is for the exact reader. What it passes over, the exact reader would have passed over.
 
 use multiversion::multiversion;
 use multiversion::target::match_target;
@@ -12,8 +11,8 @@ use super::candidate::{self, STS, Sieve};
 /// Bytes looked at in one step: one bit each in a `u64`.
 const BLOCK: usize = 64;
 
-/// Records nested deeper than this are for the exact reader, which knows the limit.
-const DEPTH: u32 = 100;
+/// What may be open at once; a record that may come to more is for the exact reader, which knows the limit.
+const DEPTH: u32 = u64::BITS;
 
 /// Where in [`STS`] its first `t` stands, and how far behind it the `z`: two letters at that distance are rarer in logs than any two that stand together.
 const FIRST: usize = 1;
@@ -75,8 +74,8 @@ fn records(
     let (mut in_string, mut escaping) = (0_u64, 0_u64);
     let mut depth = 0_u32;
     let mut offset = 0_usize;
-    // Braces opened less braces closed, up to the block: none at the end of a record, or the brackets are not of the same kinds.
-    let mut braces = 0_i32;
+    // One bit for each open bracket, the innermost lowest: 1 for a brace.
+    let mut kinds = 0_u64;
     // Where the record first names STS as its source.
     let mut named = usize::MAX;
     for (block, ahead) in blocks.iter().zip(ahead) {
@@ -111,15 +110,21 @@ fn records(
         let within = within(quotes) ^ in_string;
         in_string = (within.cast_signed() >> 63).cast_unsigned();
         let (mut opening, mut closing) = (masks.opening & !within, masks.closing & !within);
-        let net = |bits: u64| {
-            let count = |mask: u64| (mask & masks.braces & bits & !within).count_ones().cast_signed();
-            count(masks.opening) - count(masks.closing)
-        };
+        if depth + opening.count_ones() > DEPTH {
+            return Skimmed { unusual: true, ..passed };
+        }
+        // Without a branch on what each one is, since nothing tells beforehand.
+        let (mut left, mut mismatched) = (opening | closing, 0_u64);
+        while left != 0 {
+            let bit = left & left.wrapping_neg();
+            left ^= bit;
+            let brace = u64::from(masks.braces & bit != 0);
+            let opens = opening & bit != 0;
+            mismatched |= if (kinds ^ brace) & u64::from(!opens) & 1 == 0 { 0 } else { bit };
+            kinds = if opens { kinds << 1 | brace } else { kinds >> 1 };
+        }
         if closing.count_ones() < depth {
             depth = depth + opening.count_ones() - closing.count_ones();
-            if depth > DEPTH {
-                return Skimmed { unusual: true, ..passed };
-            }
         } else {
             // The record may end in this block.
             loop {
@@ -135,7 +140,7 @@ fn records(
                 let Some(inner) = depth.checked_sub(1) else { return Skimmed { unusual: true, ..passed } };
                 depth = inner;
                 if depth == 0 {
-                    if braces + net(u64::MAX >> (63 - at)) != 0 {
+                    if mismatched & (u64::MAX >> (63 - at)) != 0 {
                         return Skimmed { unusual: true, ..passed };
                     }
                     let end = offset + at as usize + 1;
@@ -155,7 +160,9 @@ fn records(
                 }
             }
         }
-        braces += net(u64::MAX);
+        if mismatched != 0 {
+            return Skimmed { unusual: true, ..passed };
+        }
         offset += BLOCK;
     }
     passed

@@ -101,7 +101,8 @@ impl Scanner {
                     self.kinds >>= 1;
                     Ok(())
                 }
-                _ => Err(Reason::Expected("a value")),
+                // No bracket: grammar, which is not checked here.
+                _ => Ok(()),
             };
             if self.depth == 0 || step.is_err() {
                 let before = bad & ((1 << at) - 1);
@@ -138,7 +139,7 @@ impl Scanner {
 /// What stands where in a block, one bit for each byte.
 struct Masks {
     quotes: u64,
-    /// And a few other characters that cannot stand outside strings.
+    /// And a few other characters.
     brackets: u64,
     /// There is a backslash or a control character.
     rare: bool,
@@ -154,7 +155,7 @@ impl Masks {
         for (quarter, shift) in quarters.iter().zip([0, 16, 32, 48]) {
             let bytes = u8x16::new(*quarter);
             quotes |= u64::from(bytes.simd_eq(u8x16::splat(b'"')).to_bitmask()) << shift;
-            // The bits that the four brackets share. `Y`, `_`, `y` and DEL share them as well, but none of these stands outside strings in sound JSON.
+            // The bits that the four brackets share. `Y`, `_`, `y` and DEL share them as well, and are passed over: none of these stands outside strings in sound JSON.
             let bracket = (bytes & u8x16::splat(0xd9)).simd_eq(u8x16::splat(0x59));
             brackets |= u64::from(bracket.to_bitmask()) << shift;
             backslash |= bytes.simd_eq(u8x16::splat(b'\\'));
