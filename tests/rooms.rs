@@ -10,7 +10,7 @@ const ROOMS: [&str; 13] =
     ["policy", "proof", "packing", "trail", "record", "sts_call", "scan", "state", "trends", "fixes", "findings", "report", "cli"];
 
 /// Heavy crates and the rooms that may name them.
-const DOORS: [(&str, &[&str]); 23] = [
+const DOORS: [(&str, &[&str]); 24] = [
     ("libdeflater", &["policy", "packing", "record"]),
     ("flate2", &["packing", "record"]),
     ("walkdir", &["trail"]),
@@ -18,9 +18,10 @@ const DOORS: [(&str, &[&str]); 23] = [
     ("aws_sdk_s3", &["trail"]),
     ("aws_smithy_http_client", &["trail"]),
     ("tokio", &["trail"]),
-    ("wide", &["record"]),
+    ("multiversion", &["record"]),
+    ("wide", &["record", "sts_call"]),
     ("simdutf8", &["record"]),
-    ("memchr", &["record"]),
+    ("memchr", &["record", "report"]),
     ("hashbrown", &["scan"]),
     ("polars", &["report", "state"]),
     ("similar", &["report"]),
@@ -32,7 +33,7 @@ const DOORS: [(&str, &[&str]); 23] = [
     ("anyhow", &["cli"]),
     ("lzma_rust2", &["packing"]),
     ("zstd", &["packing"]),
-    ("rayon", &["packing", "scan", "state", "findings", "cli"]),
+    ("rayon", &["packing", "scan", "state", "findings", "report", "cli"]),
     ("sha2", &["scan", "state", "fixes"]),
 ];
 
