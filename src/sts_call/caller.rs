@@ -43,8 +43,9 @@ pub(super) fn caller<'a>(identity: &Identity<'a>, parameters: Option<&Parameters
     let issuer = || whole(&identity.issuer_arn);
     let arn = || match identity.arn.as_ref().map(|arn| (arn, role_of_session(arn))) {
         Some((_, Some(role))) => known(Some(Cow::Owned(role)), Knowledge::RoleOfSession),
-        Some((arn, None)) => known(Some(arn.clone()), Knowledge::Principal),
-        None => None,
+        // One of a session that has not the usual form would show the session's name.
+        Some((arn, None)) if !arn.contains(":assumed-role/") => known(Some(arn.clone()), Knowledge::Principal),
+        _ => None,
     };
     let principal = || known(identity.principal_id.as_ref().map(before_colon), Knowledge::PrincipalId);
     let account = || known(identity.account_id.clone(), Knowledge::Account);
