@@ -3,7 +3,7 @@
 use super::candidate::{self, Inner, Sieve};
 use super::damage::{Damage, Place, Reason};
 use super::members::{RawStr, string_end};
-use super::skim::{self, Skimmed};
+use super::skim::{self, Shapes, Skimmed};
 use super::structure::{Scan, Scanner};
 use super::text::{Step, Stop, Text};
 use super::{Found, Kind, Outcome};
@@ -18,6 +18,7 @@ const MAX_BROKEN_LINES: u64 = 1000;
 #[derive(Default)]
 pub struct Scratch {
     sieve: Sieve,
+    shapes: Shapes,
 }
 
 /// What reading one text came to.
@@ -46,6 +47,7 @@ pub fn read(text: &mut Text<'_>, scratch: &mut Scratch, sink: &mut dyn FnMut(Fou
     let mut run = Run {
         text,
         sieve: &scratch.sieve,
+        shapes: &mut scratch.shapes,
         sink,
         records: 0,
         unusual: 0,
@@ -62,6 +64,7 @@ pub fn read(text: &mut Text<'_>, scratch: &mut Scratch, sink: &mut dyn FnMut(Fou
 struct Run<'r, 'a> {
     text: &'r mut Text<'a>,
     sieve: &'r Sieve,
+    shapes: &'r mut Shapes,
     sink: &'r mut dyn FnMut(Found<'_>),
     /// Objects found whole where records stand.
     records: u64,
@@ -330,7 +333,7 @@ impl Run<'_, '_> {
                 let mut passed = Skimmed::default();
                 // What the file is has been told by then.
                 if skim && self.seen == Some(Kind::CloudTrail) {
-                    passed = skim::skim(self.text.from(self.text.position()), self.sieve);
+                    passed = skim::skim(self.text.from(self.text.position()), self.sieve, self.shapes);
                     self.records += passed.records;
                     self.unusual += u64::from(passed.unusual);
                     self.advance(passed.bytes as u64);

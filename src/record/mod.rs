@@ -6,11 +6,13 @@
 //! Containers are told apart by content: `{"Records":[...]}`, JSON lines or objects one after another, an array of these, the answer of
 //! `aws cloudtrail lookup-events` (`Events[].CloudTrailEvent` as text) and EventBridge envelopes (`detail`); plain or gzip, of one member or several.
 
+mod blocks;
 mod candidate;
 mod container;
 mod damage;
 mod members;
 mod skim;
+mod strings;
 mod structure;
 mod text;
 
@@ -19,6 +21,7 @@ use std::io::Read;
 use crate::trail::LogFile;
 
 pub use damage::{Damage, Offset, Place, Reason};
+pub use strings::Strings;
 
 /// One record that may be an STS call. Whether it is one, its own top-level `eventSource` tells.
 #[derive(Clone, Copy, Debug)]

@@ -15,7 +15,7 @@ use rustc_hash::FxHashMap;
 
 use crate::packing::calibrate::{Calibration, Content, Seen};
 use crate::packing::{Profile, Regime, Request};
-use crate::record::{Damage, Found, Kind, Limits, Reader, Reason};
+use crate::record::{Damage, Found, Kind, Limits, Reader, Reason, Strings};
 use crate::sts_call::{self, Outcome, StsCall};
 use crate::trail::{Day, Entry, Folder, Listing, LogFile};
 
@@ -329,6 +329,7 @@ struct Own {
     sightings: Sightings,
     remembered: Remembered,
     lately: Lately,
+    strings: Strings,
 }
 
 /// Takes calls, as they are read from log files or as they were remembered, until [`Scanner::gather`] makes a [`Gathered`] of them.
@@ -467,7 +468,7 @@ impl Scanner {
             let number = u32::try_from(found.record).unwrap_or(u32::MAX);
             // The usual way, without reading a request that was seen before; what it leaves to the other takes that from its beginning.
             if recording.is_none()
-                && let Some(Ok(call)) = sts_call::parse_but_request(found.json)
+                && let Some(Ok(call)) = sts_call::parse_but_request(found.json, &mut own.strings)
             {
                 let Some((mut call, texts)) = call else { return };
                 let known = match texts.filter(|_| self.filter.may_keep(&call)) {

@@ -14,6 +14,7 @@ use std::borrow::Cow;
 use chrono::DateTime;
 
 use crate::packing::{Operation, Regime, Request, Session};
+use crate::record::Strings;
 use serde_json::value::RawValue;
 use shape::{Addendum, Identity, Parameters, Parts, Record, Response};
 
@@ -110,7 +111,7 @@ fn without_content(error: &serde_json::Error) -> String {
 /// # Errors
 /// [`CallError`] when the text is no JSON, or an STS call has no readable time.
 pub fn parse(record: &str) -> Result<Option<StsCall<'_>>, CallError> {
-    match parse_but_request(record) {
+    match parse_but_request(record, &mut Strings::default()) {
         Some(Ok(Some((call, texts)))) => match texts.map(|texts| texts.read()) {
             Some(Some((request, policy_chars))) => Ok(Some(StsCall { request: Some(request), policy_chars, ..call })),
             Some(None) => parse_slowly(record),
@@ -126,12 +127,12 @@ pub fn parse(record: &str) -> Result<Option<StsCall<'_>>, CallError> {
 pub type Unread<'a> = (StsCall<'a>, Option<RequestTexts<'a>>);
 
 /// As [`parse`], but leaves the request to be read by who has not seen its like before: `request` and `policy_chars` of the call are None. None of a record
-/// that only [`parse`] can tell.
+/// that only [`parse`] can tell. `strings` is memory to work in, used again for the next record.
 ///
 /// # Errors
 /// [`CallError`] when an STS call has no readable time.
-pub fn parse_but_request(record: &str) -> Option<Result<Option<Unread<'_>>, CallError>> {
-    let quick::Quick { record, identity, parameters, texts, response, addendum, answered, resources } = quick::read(record)?;
+pub fn parse_but_request<'a>(record: &'a str, strings: &mut Strings) -> Option<Result<Option<Unread<'a>>, CallError>> {
+    let quick::Quick { record, identity, parameters, texts, response, addendum, answered, resources } = quick::read(record, strings)?;
     let parts = Parts::default();
     let fields = Fields { identity, parameters: parameters.as_ref(), response, addendum, answered, resources };
     let call = call(&record, fields, &parts);

@@ -6,10 +6,9 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use wide::u8x16;
-
 use super::shape::{self, Addendum, Identity, Number, Parameters, Record, Response};
 use crate::packing::Request;
+use crate::record::Strings;
 
 /// Values nested deeper than this are left to serde_json.
 const MAX_DEPTH: u32 = 60;
@@ -86,16 +85,21 @@ fn unescaped(inner: &str) -> Option<Cow<'_, str>> {
 }
 
 /// Takes `record` apart; None where serde_json has to.
-pub(super) fn read(record: &str) -> Option<Quick<'_>> {
-    let mut json = Json { text: record, at: 0 };
+pub(super) fn read<'a>(record: &'a str, strings: &mut Strings) -> Option<Quick<'a>> {
+    if !strings.follow(record) {
+        return None;
+    }
+    let mut json = Json { text: record, strings, at: 0 };
     let mut quick = Quick::default();
     json.record(&mut quick)?;
     json.white_space();
     (json.at == record.len()).then_some(quick)
 }
 
-struct Json<'a> {
+struct Json<'a, 's> {
     text: &'a str,
+    /// The strings of the text, all of them sound.
+    strings: &'s Strings,
     at: usize,
 }
 
@@ -117,7 +121,7 @@ fn once<T>(seen: &mut u32, bit: u32, field: &mut T, value: T) -> Option<()> {
     Some(())
 }
 
-impl<'a> Json<'a> {
+impl<'a> Json<'a, '_> {
     fn record(&mut self, quick: &mut Quick<'a>) -> Option<()> {
         let mut seen = 0;
         let Quick { record, identity, parameters, texts, response, addendum, answered, resources } = quick;
@@ -416,32 +420,9 @@ impl<'a> Json<'a> {
     fn string(&mut self) -> Option<Str<'a>> {
         self.expect(b'"')?;
         let start = self.at;
-        let mut escapes = false;
-        loop {
-            let at = self.at + special(self.rest())?;
-            match self.text.as_bytes().get(at)? {
-                b'"' => {
-                    self.at = at + 1;
-                    return Some(Str { inner: self.slice(start..at)?, escapes });
-                }
-                b'\\' => {
-                    escapes = true;
-                    self.at = at + 2;
-                    match self.text.as_bytes().get(at + 1)? {
-                        b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => {}
-                        b'u' => {
-                            if !self.rest().first_chunk::<4>()?.iter().all(u8::is_ascii_hexdigit) {
-                                return None;
-                            }
-                            self.at += 4;
-                        }
-                        _ => return None,
-                    }
-                }
-                // A control character.
-                _ => return None,
-            }
-        }
+        let (end, escapes) = self.strings.end(start)?;
+        self.at = end + 1;
+        Some(Str { inner: self.slice(start..end)?, escapes })
     }
 
     fn slice(&self, range: Range<usize>) -> Option<&'a str> {
@@ -476,21 +457,4 @@ impl<'a> Json<'a> {
             self.at += 1;
         }
     }
-}
-
-/// Where the first quote, backslash or control character stands.
-#[inline]
-fn special(bytes: &[u8]) -> Option<usize> {
-    let (blocks, rest) = bytes.as_chunks::<16>();
-    let mut at = 0;
-    for block in blocks {
-        let bytes = u8x16::new(*block);
-        let control = bytes.simd_eq(bytes.min(u8x16::splat(0x1f)));
-        let found = (bytes.simd_eq(u8x16::splat(b'"')) | bytes.simd_eq(u8x16::splat(b'\\')) | control).to_bitmask();
-        if found != 0 {
-            return Some(at + found.trailing_zeros() as usize);
-        }
-        at += 16;
-    }
-    rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | ..=0x1f)).map(|position| at + position)
 }
