@@ -75,74 +75,22 @@ fn portable(text: &[u8], sieve: &Sieve, shapes: &mut Shapes) -> Skimmed {
     records(text, sieve, shapes, masks, rare, within, extract)
 }
 
-/// The brackets of a record, in order.
+/// Brackets in order: one bit each, the first lowest.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 struct Brackets {
-    /// One bit for each open one that has been looked at, the innermost lowest: 1 for a brace.
-    open: u64,
-    depth: u32,
-    /// Of those that have not been: one bit each, the first lowest. Whether it opens, and whether it is a brace.
+    /// Whether it opens.
     opening: u64,
+    /// Whether it is a brace.
     braces: u64,
-    waiting: u32,
-    /// One closes a bracket of the other kind or none, or more are open than `open` has bits for.
-    wrong: bool,
+    count: u32,
 }
 
 impl Brackets {
-    /// Takes the next `count` brackets.
-    #[inline(always)]
-    fn push(&mut self, opening: u64, braces: u64, count: u32) {
-        if self.waiting + count > u64::BITS {
-            *self = self.looked_at();
-        }
-        // None waits where there are 64 of them.
-        let shift = self.waiting % u64::BITS;
-        self.opening |= opening << shift;
-        self.braces |= braces << shift;
-        self.waiting += count;
-    }
-
-    /// Looks at those that wait. Without a branch on what each one is, since nothing tells beforehand.
-    #[inline(never)]
-    fn looked_at(&self) -> Brackets {
-        let Brackets { mut open, mut depth, mut opening, mut braces, waiting, mut wrong } = *self;
-        for _ in 0..waiting {
-            let (opens, brace) = (opening & 1 == 1, braces & 1);
-            wrong |= if opens { depth == u64::BITS } else { depth == 0 || open & 1 != brace };
-            open = if opens { open << 1 | brace } else { open >> 1 };
-            depth = if opens { depth.wrapping_add(1) } else { depth.wrapping_sub(1) };
-            opening >>= 1;
-            braces >>= 1;
-        }
-        Brackets { open, depth, wrong, ..Brackets::default() }
-    }
-}
-
-/// Records whose brackets match, as far as they were met lately: most have those of another one.
-pub struct Shapes([Brackets; 64]);
-
-impl Default for Shapes {
-    fn default() -> Shapes {
-        Shapes([Brackets::default(); 64])
-    }
-}
-
-impl Shapes {
-    /// Whether these are the brackets of one value, each closed by its like.
+    /// The first `count` of them, and the others.
     #[inline]
-    fn match_up(&mut self, brackets: &Brackets) -> bool {
-        let mixed = (brackets.opening ^ brackets.braces.rotate_left(32)).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 58;
-        let Some(known) = self.0.get_mut(mixed as usize % 64) else { return false };
-        if known == brackets {
-            return true;
-        }
-        let end = brackets.looked_at();
-        let sound = end.depth == 0 && !end.wrong;
-        if sound {
-            *known = *brackets;
-        }
-        sound
+    fn split(self, count: u32) -> (Brackets, Brackets) {
+        let rest = Brackets { opening: without(self.opening, count), braces: without(self.braces, count), count: self.count - count };
+        (Brackets { opening: lowest(self.opening, count), braces: lowest(self.braces, count), count }, rest)
     }
 }
 
@@ -151,6 +99,194 @@ impl Shapes {
 fn lowest(bits: u64, count: u32) -> u64 {
     // Shifted in two steps, since all may be wanted.
     bits & !(u64::MAX << (count / 2) << (count - count / 2))
+}
+
+/// Without the lowest `count` bits, at most 64.
+#[inline(always)]
+fn without(bits: u64, count: u32) -> u64 {
+    bits >> (count / 2) >> (count - count / 2)
+}
+
+/// The open brackets of a record, as far as it was looked at.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct Open {
+    /// One bit each, the innermost lowest: 1 for a brace.
+    braces: u64,
+    depth: u32,
+    /// One closed a bracket of the other kind or none, or more are open than there are bits for.
+    wrong: bool,
+}
+
+impl Open {
+    /// After `brackets`. Without a branch on what each one is, since nothing tells beforehand.
+    fn after(self, brackets: Brackets) -> Open {
+        let (mut open, Brackets { mut opening, mut braces, count }) = (self, brackets);
+        for _ in 0..count {
+            let (opens, brace) = (opening & 1 == 1, braces & 1);
+            open.wrong |= if opens { open.depth == u64::BITS } else { open.depth == 0 || open.braces & 1 != brace };
+            open.braces = if opens { open.braces << 1 | brace } else { open.braces >> 1 };
+            open.depth = if opens { open.depth.wrapping_add(1) } else { open.depth.wrapping_sub(1) };
+            opening >>= 1;
+            braces >>= 1;
+        }
+        open
+    }
+}
+
+/// Brackets that were found to match, as far as they were met lately: most records have those of another one.
+pub struct Shapes([(Open, Brackets); 64]);
+
+impl Default for Shapes {
+    fn default() -> Shapes {
+        Shapes([<(Open, Brackets)>::default(); 64])
+    }
+}
+
+impl Shapes {
+    /// Whether these are the last brackets of one value, each closed by its like.
+    #[inline]
+    fn match_up(&mut self, open: Open, brackets: Brackets) -> bool {
+        let mixed = (brackets.opening ^ brackets.braces.rotate_left(32)).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 58;
+        let Some(known) = self.0.get_mut(mixed as usize % 64) else { return false };
+        // No value is without brackets, so that what stands there at first is none of them.
+        if *known == (open, brackets) {
+            return true;
+        }
+        let end = open.after(brackets);
+        let sound = end.depth == 0 && !end.wrong;
+        if sound {
+            *known = (open, brackets);
+        }
+        sound
+    }
+}
+
+/// What only some blocks need, apart from what all of them do, so that that stays in registers.
+struct Run<'a> {
+    text: &'a [u8],
+    sieve: &'a Sieve,
+    shapes: &'a mut Shapes,
+    passed: Skimmed,
+    /// Brackets of the record that no longer wait to be looked at.
+    open: Open,
+    /// Where the record first names STS as its source.
+    named: usize,
+}
+
+/// The brackets of a block that begins with `depth` open ones, and where they stand.
+#[derive(Clone, Copy)]
+struct Block {
+    offset: usize,
+    depth: u32,
+    opening: u64,
+    closing: u64,
+    sts: u64,
+}
+
+impl Run<'_> {
+    /// Whether a block with such characters is unusual.
+    fn is_unusual(&mut self, offset: usize, rare: &Rare) -> bool {
+        self.passed.controls |= rare.controls != 0;
+        (rare.controls | rare.wide) != 0 || hides(self.text, offset, rare.backslashes)
+    }
+
+    /// Notes where STS is named as the source of the record that `from` lies in.
+    #[inline(never)]
+    fn name(&mut self, block: &Block, from: usize) {
+        self.named = self.named.min(block.source(self.text, from));
+    }
+
+    #[cold]
+    fn look_at(&mut self, waiting: Brackets) {
+        self.open = self.open.after(waiting);
+    }
+
+    /// Ends the records that end in this block; how many are open behind it, and those of them that wait. None where skimming ends.
+    #[inline(never)]
+    fn end(&mut self, block: &Block, mut own: Brackets, mut waiting: Brackets) -> Option<(u32, Brackets)> {
+        let Block { offset, mut depth, mut opening, mut closing, .. } = *block;
+        loop {
+            let at = closing.trailing_zeros();
+            // All that are left, where no closing one is.
+            let before = lowest(opening, at);
+            depth += before.count_ones();
+            opening ^= before;
+            if closing == 0 {
+                return Some((depth, self.wait(waiting, own)));
+            }
+            closing &= closing - 1;
+            let Some(inner) = depth.checked_sub(1) else { return self.unusual() };
+            depth = inner;
+            if depth > 0 {
+                continue;
+            }
+            let (last, next) = own.split(own.count - (opening | closing).count_ones());
+            let last = self.wait(waiting, last);
+            if !self.shapes.match_up(self.open, last) {
+                return self.unusual();
+            }
+            (own, waiting, self.open) = (next, Brackets::default(), Open::default());
+            let end = offset + at as usize + 1;
+            match self.text.get(end - 1..end + 2) {
+                Some(b"},{") => {}
+                Some(b"}]}") | None => return None,
+                Some(_) => return self.unusual(),
+            }
+            if self.named < end {
+                if self.text.get(self.passed.bytes..end).is_some_and(|record| self.sieve.names_call(record)) {
+                    self.passed.call = Some(end - self.passed.bytes);
+                    return None;
+                }
+                self.named = block.source(self.text, end);
+            }
+            self.passed.records += 1;
+            self.passed.bytes = end + 1;
+        }
+    }
+
+    /// Those that wait with `more` behind them.
+    #[inline(always)]
+    fn wait(&mut self, mut waiting: Brackets, more: Brackets) -> Brackets {
+        if waiting.count + more.count > u64::BITS {
+            self.look_at(waiting);
+            waiting = Brackets::default();
+        }
+        // None waits where there are 64 of them.
+        let shift = waiting.count % u64::BITS;
+        Brackets {
+            opening: waiting.opening | more.opening << shift,
+            braces: waiting.braces | more.braces << shift,
+            count: waiting.count + more.count,
+        }
+    }
+
+    fn unusual<T>(&mut self) -> Option<T> {
+        self.passed.unusual = true;
+        None
+    }
+}
+
+impl Block {
+    /// Where the first of the letters of [`Masks::sts`] stands, not before `from`, that is one of [`STS`] as the value of a record's `eventSource`; the largest
+    /// number if none is.
+    fn source(&self, text: &[u8], from: usize) -> usize {
+        let mut letters = self.sts;
+        while letters != 0 {
+            let bit = letters.trailing_zeros();
+            let at = self.offset + bit as usize;
+            letters &= letters - 1;
+            let depth = (self.depth + lowest(self.opening, bit).count_ones()).saturating_sub(lowest(self.closing, bit).count_ones());
+            if at >= from
+                && depth <= SOURCE_DEPTH
+                && let Some((before, name)) = at.checked_sub(FIRST).and_then(|start| text.split_at_checked(start))
+                && name.starts_with(STS)
+                && may_be_value(before)
+            {
+                return at;
+            }
+        }
+        usize::MAX
+    }
 }
 
 /// Kept inline, so that it is compiled for the instructions of its caller.
@@ -164,86 +300,44 @@ fn records(
     within: impl Fn(u64) -> u64,
     extract: impl Fn(u64, u64) -> u64,
 ) -> Skimmed {
-    let mut passed = Skimmed::default();
+    let mut run = Run { text, sieve, shapes, passed: Skimmed::default(), open: Open::default(), named: usize::MAX };
     let (blocks, _) = text.as_chunks::<BLOCK>();
     let (ahead, _) = text.get(blocks::APART..).unwrap_or_default().as_chunks::<BLOCK>();
     // All ones where the last block ended within a string; 1 where it ended with a backslash that escapes the next character.
     let (mut in_string, mut escaping) = (0_u64, 0_u64);
     let mut depth = 0_u32;
-    let mut offset = 0_usize;
-    let mut brackets = Brackets::default();
-    // Where the record first names STS as its source.
-    let mut named = usize::MAX;
-    for (block, ahead) in blocks.iter().zip(ahead) {
+    let mut waiting = Brackets::default();
+    for ((block, ahead), offset) in blocks.iter().zip(ahead).zip((0..).step_by(BLOCK)) {
         let masks = masks(block, ahead);
         let mut quotes = masks.quotes;
         if masks.rare | (escaping != 0) {
             let rare = rare(block);
             quotes &= !blocks::escaped(rare.backslashes, &mut escaping);
-            passed.controls |= rare.controls != 0;
-            if (rare.controls | rare.wide) != 0 || hides(text, offset, rare.backslashes) {
-                return Skimmed { unusual: true, ..passed };
+            if run.is_unusual(offset, &rare) {
+                return Skimmed { unusual: true, ..run.passed };
             }
         }
         let within = within(quotes) ^ in_string;
         in_string = (within.cast_signed() >> 63).cast_unsigned();
-        let (opening, mut closing) = (masks.opening & !within, masks.closing & !within);
-        if masks.sts != 0 && named == usize::MAX {
-            named = source(text, offset, masks.sts, passed.bytes, |at| depth_at(depth, opening, closing, at));
+        let (opening, closing) = (masks.opening & !within, masks.closing & !within);
+        if masks.sts != 0 {
+            run.name(&Block { offset, depth, opening, closing, sts: masks.sts }, run.passed.bytes);
         }
         let all = opening | closing;
-        let (mut opens, mut braces, mut count) = (extract(opening, all), extract(masks.braces, all), all.count_ones());
+        let own = Brackets { opening: extract(opening, all), braces: extract(masks.braces, all), count: all.count_ones() };
         let opened = opening.count_ones();
-        let start = depth;
-        if count - opened < depth {
+        if own.count - opened < depth {
             depth += 2 * opened;
-            depth -= count;
+            depth -= own.count;
+            waiting = run.wait(waiting, own);
         } else {
             // The record may end in this block.
-            let mut opening = opening;
-            loop {
-                let at = closing.trailing_zeros();
-                // All that are left, where no closing one is.
-                let before = lowest(opening, at);
-                depth += before.count_ones();
-                opening ^= before;
-                if closing == 0 {
-                    break;
-                }
-                closing &= closing - 1;
-                let Some(inner) = depth.checked_sub(1) else { return Skimmed { unusual: true, ..passed } };
-                depth = inner;
-                if depth == 0 {
-                    let own = count - (opening | closing).count_ones();
-                    brackets.push(lowest(opens, own), lowest(braces, own), own);
-                    if !shapes.match_up(&brackets) {
-                        return Skimmed { unusual: true, ..passed };
-                    }
-                    brackets = Brackets::default();
-                    (opens, braces, count) = (opens >> (own / 2) >> (own - own / 2), braces >> (own / 2) >> (own - own / 2), count - own);
-                    let end = offset + at as usize + 1;
-                    match text.get(end - 1..end + 2) {
-                        Some(b"},{") => {}
-                        Some(b"}]}") | None => return passed,
-                        Some(_) => return Skimmed { unusual: true, ..passed },
-                    }
-                    if named < end {
-                        if text.get(passed.bytes..end).is_some_and(|record| sieve.names_call(record)) {
-                            return Skimmed { call: Some(end - passed.bytes), ..passed };
-                        }
-                        named = source(text, offset, masks.sts, end, |at| {
-                            depth_at(start, masks.opening & !within, masks.closing & !within, at)
-                        });
-                    }
-                    passed.records += 1;
-                    passed.bytes = end + 1;
-                }
-            }
+            let block = Block { offset, depth, opening, closing, sts: masks.sts };
+            let Some(next) = run.end(&block, own, waiting) else { return run.passed };
+            (depth, waiting) = next;
         }
-        brackets.push(opens, braces, count);
-        offset += BLOCK;
     }
-    passed
+    run.passed
 }
 
 /// Whether one of these backslashes of the block at `offset` may begin an escape of a letter that a call to STS has.
@@ -262,32 +356,6 @@ fn hides(text: &[u8], offset: usize, mut backslashes: u64) -> bool {
         }
     }
     false
-}
-
-/// How many brackets are open at the byte `at` of a block that begins with `depth` open ones.
-#[inline]
-fn depth_at(depth: u32, opening: u64, closing: u64, at: u32) -> u32 {
-    (depth + lowest(opening, at).count_ones()).saturating_sub(lowest(closing, at).count_ones())
-}
-
-/// Where the first of these letters of the block at `offset` stands, not before `from`, that is one of [`STS`] as the value of a record's `eventSource`;
-/// the largest number if none is.
-#[inline]
-fn source(text: &[u8], offset: usize, mut letters: u64, from: usize, depth: impl Fn(u32) -> u32) -> usize {
-    while letters != 0 {
-        let bit = letters.trailing_zeros();
-        let at = offset + bit as usize;
-        letters &= letters - 1;
-        if at >= from
-            && let Some((before, name)) = at.checked_sub(FIRST).and_then(|start| text.split_at_checked(start))
-            && name.starts_with(STS)
-            && may_be_value(before)
-            && depth(bit) <= SOURCE_DEPTH
-        {
-            return at;
-        }
-    }
-    usize::MAX
 }
 
 /// Whether a text that follows `before` may be a value of the key `eventSource`, in a record or in one that is a string itself. A key that is spelt with
