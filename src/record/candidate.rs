@@ -121,12 +121,12 @@ pub fn kind_of(object: &[u8]) -> Kind {
         if kind == Kind::Unknown {
             kind = Kind::NotALog;
         }
-        let text = match value {
+        let text = || match value {
             RawValue::Str(text) => text.value(),
             _ => None,
         };
         match key.value().as_deref() {
-            Some("eventCategory") => match text.as_deref() {
+            Some("eventCategory") => match text().as_deref() {
                 Some("Insight") => return Kind::Insight,
                 Some("NetworkActivity") => return Kind::NetworkActivity,
                 Some("Aggregated") => return Kind::Aggregated,
@@ -137,11 +137,11 @@ pub fn kind_of(object: &[u8]) -> Kind {
                 return Kind::Digest;
             }
             // S3 and SQS notifications have the same shape, and such a source.
-            Some("eventSource") if text.as_deref().is_some_and(|source| source.starts_with("aws:")) => {
+            Some("eventSource") if text().is_some_and(|source| source.starts_with("aws:")) => {
                 return Kind::NotALog;
             }
             Some("eventVersion" | "eventSource" | "eventName") => kind = Kind::CloudTrail,
-            Some("CloudTrailEvent") => match (text, value) {
+            Some("CloudTrailEvent") => match (text(), value) {
                 (Some(text), _) => event = Some(text),
                 (None, RawValue::Object(record)) => event = Some(String::from_utf8_lossy(record)),
                 _ => {}

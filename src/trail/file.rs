@@ -1,6 +1,6 @@
 use std::fs::File;
 use std::io::{self, Read, Stdin};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::s3::{Body, Fetched};
 
@@ -23,8 +23,8 @@ pub struct LogFile {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Where {
     Stdin,
-    /// Apart from the location because a file name need not be UTF-8.
-    Disk(PathBuf),
+    /// The path where the location does not tell it, because it is not UTF-8.
+    Disk(Option<PathBuf>),
     /// None before it was asked for.
     #[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "nothing is listed in S3"))]
     S3(Option<Fetched>),
@@ -38,7 +38,11 @@ impl LogFile {
 
     /// The file at `path`, whose name for people is that path.
     pub fn at(path: PathBuf, named: bool, bytes: Option<u64>, stamp: u64) -> LogFile {
-        LogFile { location: path.to_string_lossy().into_owned(), named, bytes, stamp, content: Where::Disk(path) }
+        let (location, path) = match path.into_os_string().into_string() {
+            Ok(location) => (location, None),
+            Err(path) => (path.to_string_lossy().into_owned(), Some(PathBuf::from(path))),
+        };
+        LogFile { location, named, bytes, stamp, content: Where::Disk(path) }
     }
 
     /// A key in S3 as it was listed.
@@ -63,6 +67,7 @@ impl LogFile {
             Where::Stdin => Ok(Content::Stdin(io::stdin())),
             Where::S3(content) => content.as_ref().ok_or_else(|| io::Error::other("not fetched"))?.open().map(Content::S3),
             Where::Disk(path) => {
+                let path = path.as_deref().unwrap_or(Path::new(&self.location));
                 // Opening a directory works on Unix and fails on the first read with a message nobody understands.
                 if self.bytes.is_none() && path.is_dir() {
                     return Err(io::Error::from(io::ErrorKind::IsADirectory));

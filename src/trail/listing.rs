@@ -3,7 +3,7 @@ use std::collections::{HashSet, VecDeque};
 use std::fmt;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Component, Path, PathBuf, is_separator};
 use std::sync::Arc;
 
 use walkdir::{DirEntry, WalkDir};
@@ -250,13 +250,15 @@ struct Walk {
     entries: walkdir::IntoIter,
     /// Canonical targets outside the root of the directory links that were followed.
     linked: Vec<PathBuf>,
+    /// The directory of the last file, and the special folder it lies in: the next file is most often beside it.
+    last: (PathBuf, Option<Folder>),
 }
 
 impl Walk {
     fn new(root: PathBuf) -> Walk {
         let entries = WalkDir::new(&root).follow_links(true).sort_by(by_text).into_iter();
         let canonical_root = fs::canonicalize(&root).unwrap_or_else(|_| root.clone());
-        Walk { root, canonical_root, entries, linked: Vec::new() }
+        Walk { last: (root.clone(), None), root, canonical_root, entries, linked: Vec::new() }
     }
 
     fn next_entry(&mut self, seen: &mut Option<Seen>) -> Option<Entry> {
@@ -316,12 +318,19 @@ impl Walk {
     }
 
     /// The special folder below the root that `path` lies in. The root's own name does not count: who names a digest folder wants it looked at.
-    fn folder(&self, path: &Path) -> Option<Folder> {
-        let below = path.strip_prefix(&self.root).ok()?.parent()?;
-        below.components().find_map(|component| match component {
-            Component::Normal(name) => name.to_str().and_then(Folder::of_name),
-            _ => None,
-        })
+    fn folder(&mut self, path: &Path) -> Option<Folder> {
+        let bytes = path.as_os_str().as_encoded_bytes();
+        let directory = bytes.iter().rposition(|&byte| is_separator(char::from(byte))).and_then(|end| bytes.get(..end))?;
+        if directory != self.last.0.as_os_str().as_encoded_bytes() {
+            let parent = path.parent()?;
+            let below = parent.strip_prefix(&self.root).ok()?;
+            let folder = below.components().find_map(|component| match component {
+                Component::Normal(name) => name.to_str().and_then(Folder::of_name),
+                _ => None,
+            });
+            self.last = (parent.to_owned(), folder);
+        }
+        self.last.1
     }
 }
 
@@ -333,14 +342,13 @@ fn stamp(metadata: &fs::Metadata) -> u64 {
 
 /// Orders the entries of a directory so that a walk meets all paths in the order of their text: a directory counts with the `/` that follows its name.
 fn by_text(a: &DirEntry, b: &DirEntry) -> Ordering {
-    let bytes = |entry: &DirEntry| {
-        let mut name = entry.file_name().as_encoded_bytes().to_vec();
-        if entry.file_type().is_dir() {
-            name.push(b'/');
-        }
-        name
-    };
-    bytes(a).cmp(&bytes(b))
+    // Whole paths, since those of one directory differ in their names alone, and to find these takes longer than to compare.
+    let (first, second) = (a.path().as_os_str().as_encoded_bytes(), b.path().as_os_str().as_encoded_bytes());
+    let after = |entry: &DirEntry| entry.file_type().is_dir().then_some(&b'/');
+    match (after(a), after(b)) {
+        (None, None) => first.cmp(second),
+        (one, other) => first.iter().chain(one).cmp(second.iter().chain(other)),
+    }
 }
 
 /// Files by the hash of their canonical path: 16 bytes each, so that two files share one by a chance of 1 in 10^25 among millions.
@@ -416,6 +424,31 @@ mod tests {
         );
         // Who names such a folder wants it looked at.
         assert_eq!(listed(root.path(), &["a/CloudTrail-Digest"]), ["a/CloudTrail-Digest/x/d.json.gz"]);
+    }
+
+    #[test]
+    fn a_walk_goes_by_the_text_of_whole_paths() {
+        let root =
+            directory(&["a/x", "a-1", "a.json", "a0", "a/CloudTrail-Digest/d", "a/CloudTrail/e", "a/b/CloudTrail-Digest/f", "a/b/g"]);
+        assert_eq!(
+            listed(root.path(), &[""]),
+            ["a-1", "a.json", "-a/CloudTrail-Digest/d", "a/CloudTrail/e", "-a/b/CloudTrail-Digest/f", "a/b/g", "a/x", "a0"]
+        );
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_name_that_is_no_utf8_is_opened_all_the_same() {
+        use std::io::Read;
+        use std::os::unix::ffi::OsStrExt;
+
+        let root = directory(&[]);
+        fs::write(root.path().join(std::ffi::OsStr::from_bytes(b"\xff.json")), "text").unwrap();
+        let mut entries = list(&[root.path().to_str().unwrap().to_owned()], &Reach::default()).unwrap();
+        let Some(Entry::File(file)) = entries.next() else { panic!("a file") };
+        let mut text = String::new();
+        file.open().unwrap().read_to_string(&mut text).unwrap();
+        assert_eq!((text.as_str(), file.location.ends_with("\u{fffd}.json")), ("text", true));
     }
 
     #[test]
