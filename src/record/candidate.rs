@@ -96,14 +96,14 @@ pub enum Inner<'a> {
 pub fn unwrap(object: &[u8]) -> Inner<'_> {
     let (mut event, mut detail) = (None, None);
     for (key, value) in Members::of(object) {
-        match (key.value().as_deref(), value) {
+        match (key.bytes().as_deref(), value) {
             // A record's keys; most often the first.
-            (Some("eventVersion" | "eventSource" | "eventName"), _) => return Inner::Itself,
-            (Some("CloudTrailEvent"), RawValue::Str(text)) => {
+            (Some(b"eventVersion" | b"eventSource" | b"eventName"), _) => return Inner::Itself,
+            (Some(b"CloudTrailEvent"), RawValue::Str(text)) => {
                 event = Some(text.value().map_or(Inner::BadText, Inner::Text));
             }
-            (Some("CloudTrailEvent"), RawValue::Object(record)) => event = Some(Inner::Object(record)),
-            (Some("detail"), RawValue::Object(record)) => detail = Some(Inner::Object(record)),
+            (Some(b"CloudTrailEvent"), RawValue::Object(record)) => event = Some(Inner::Object(record)),
+            (Some(b"detail"), RawValue::Object(record)) => detail = Some(Inner::Object(record)),
             _ => {}
         }
     }
@@ -125,28 +125,28 @@ pub fn kind_of(object: &[u8]) -> Kind {
             RawValue::Str(text) => text.value(),
             _ => None,
         };
-        match key.value().as_deref() {
-            Some("eventCategory") => match text().as_deref() {
+        match key.bytes().as_deref() {
+            Some(b"eventCategory") => match text().as_deref() {
                 Some("Insight") => return Kind::Insight,
                 Some("NetworkActivity") => return Kind::NetworkActivity,
                 Some("Aggregated") => return Kind::Aggregated,
                 _ => kind = Kind::CloudTrail,
             },
-            Some("insightDetails") => return Kind::Insight,
-            Some("digestStartTime" | "digestS3Bucket" | "digestPublicKeyFingerprint") => {
+            Some(b"insightDetails") => return Kind::Insight,
+            Some(b"digestStartTime" | b"digestS3Bucket" | b"digestPublicKeyFingerprint") => {
                 return Kind::Digest;
             }
             // S3 and SQS notifications have the same shape, and such a source.
-            Some("eventSource") if text().is_some_and(|source| source.starts_with("aws:")) => {
+            Some(b"eventSource") if text().is_some_and(|source| source.starts_with("aws:")) => {
                 return Kind::NotALog;
             }
-            Some("eventVersion" | "eventSource" | "eventName") => kind = Kind::CloudTrail,
-            Some("CloudTrailEvent") => match (text(), value) {
+            Some(b"eventVersion" | b"eventSource" | b"eventName") => kind = Kind::CloudTrail,
+            Some(b"CloudTrailEvent") => match (text(), value) {
                 (Some(text), _) => event = Some(text),
                 (None, RawValue::Object(record)) => event = Some(String::from_utf8_lossy(record)),
                 _ => {}
             },
-            Some("detail") => {
+            Some(b"detail") => {
                 if let RawValue::Object(record) = value {
                     detail = Some(record);
                 }

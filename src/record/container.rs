@@ -11,6 +11,9 @@ use super::{Found, Kind, Outcome};
 /// How much of the text's beginning may tell that it was a log before something happened to it.
 const HEAD_BYTES: usize = 256;
 
+/// How a record's `userIdentity` begins.
+const USER_IDENTITY: &str = "\"userIdentity\":{\"";
+
 /// A file with more broken lines is none of JSON lines. It bounds the work too: to find that a line is broken may take as long as a value may be.
 const MAX_BROKEN_LINES: u64 = 1000;
 
@@ -54,7 +57,8 @@ pub fn read(text: &mut Text<'_>, scratch: &mut Scratch, sink: &mut dyn FnMut(Fou
         seen: None,
         container: false,
         lines: Lines::default(),
-        head: Vec::new(),
+        head: [0; HEAD_BYTES],
+        head_bytes: 0,
     };
     run.keep_head();
     let stop = run.values().err();
@@ -75,8 +79,13 @@ struct Run<'r, 'a> {
     /// A list of records was begun under its key.
     container: bool,
     lines: Lines,
-    /// The text's first bytes, without white space.
-    head: Vec<u8>,
+    /// The text's first bytes, and how many.
+    head: [u8; HEAD_BYTES],
+    head_bytes: usize,
+}
+
+fn has(text: &[u8], part: &str) -> bool {
+    memchr::memmem::find(text, part.as_bytes()).is_some()
 }
 
 /// Whether the text is one of JSON lines, and which of them are broken.
@@ -116,7 +125,7 @@ impl Run<'_, '_> {
         let kind = match &stop {
             Some(_) if kind == Kind::NotALog && self.begins_like_a_log() => Kind::Unknown,
             // Brackets and strings are sound, but the list has another key, or its only record has lost its keys.
-            None if kind == Kind::NotALog && self.begins_like_a_log() && (!self.container || self.head_has("\"userIdentity\":{\"")) => {
+            None if kind == Kind::NotALog && self.begins_like_a_log() && (!self.container || has(&self.head(), USER_IDENTITY)) => {
                 // The object was taken for a record.
                 self.records = 0;
                 stop = Some(self.text.stop_at(0, Reason::Expected("records under `Records`")));
@@ -149,19 +158,25 @@ impl Run<'_, '_> {
                 }
             }
         }
-        self.head.extend(self.text.from(0).iter().take(HEAD_BYTES).filter(|byte| !byte.is_ascii_whitespace()));
+        let text = self.text.from(0);
+        let head = text.get(..HEAD_BYTES).unwrap_or(text);
+        if let Some(kept) = self.head.get_mut(..head.len()) {
+            kept.copy_from_slice(head);
+        }
+        self.head_bytes = head.len();
     }
 
     /// Whether the text's first bytes are those of a log, but for a byte or so. S3 writes notifications of the same shape, in version 2.
     fn begins_like_a_log(&self) -> bool {
-        let head = self.head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&self.head);
-        let begins =
-            head.starts_with(b"{\"Records\":[{") || self.head_has("{\"eventVersion\":\"1.") || self.head_has("\"userIdentity\":{\"");
-        matches!(head.first(), Some(b'{' | b'[')) && begins && !self.head_has("\"eventVersion\":\"2.")
+        let head = self.head();
+        let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&head);
+        let begins = head.starts_with(b"{\"Records\":[{") || has(head, "{\"eventVersion\":\"1.") || has(head, USER_IDENTITY);
+        matches!(head.first(), Some(b'{' | b'[')) && begins && !has(head, "\"eventVersion\":\"2.")
     }
 
-    fn head_has(&self, part: &str) -> bool {
-        memchr::memmem::find(&self.head, part.as_bytes()).is_some()
+    /// The text's first bytes without white space.
+    fn head(&self) -> Vec<u8> {
+        self.head.iter().take(self.head_bytes).copied().filter(|byte| !byte.is_ascii_whitespace()).collect()
     }
 
     /// The values of the text, one after another.

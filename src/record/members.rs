@@ -16,6 +16,14 @@ impl<'a> RawStr<'a> {
         RawStr(inner)
     }
 
+    /// The string's value as bytes; `None` where an escape in it is wrong. For keys, whose text has most often been checked.
+    pub fn bytes(self) -> Option<Cow<'a, [u8]>> {
+        if memchr::memchr(b'\\', self.0).is_none() {
+            return Some(Cow::Borrowed(self.0));
+        }
+        Some(Cow::Owned(self.value()?.into_owned().into_bytes()))
+    }
+
     /// The string's value; `None` where an escape in it is wrong.
     pub fn value(self) -> Option<Cow<'a, str>> {
         let plain = memchr::memchr(b'\\', self.0).is_none();
