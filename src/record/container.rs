@@ -345,15 +345,8 @@ impl Run<'_, '_> {
             if byte == Some(b'{') && bare {
                 self.object()?;
             } else if byte == Some(b'{') {
-                let mut passed = Skimmed::default();
-                // What the file is has been told by then.
-                if skim && self.seen == Some(Kind::CloudTrail) {
-                    passed = skim::skim(self.text.from(self.text.position()), self.sieve, self.shapes);
-                    self.records += passed.records;
-                    self.unusual += u64::from(passed.unusual);
-                    self.advance(passed.bytes as u64);
-                    skim = !passed.controls;
-                }
+                let passed = if skim { self.skim() } else { Skimmed::default() };
+                skim &= !passed.controls;
                 if let Some(length) = passed.call {
                     let start = self.text.position();
                     self.candidate(start, start + length as u64)?;
@@ -377,6 +370,27 @@ impl Run<'_, '_> {
                 _ => return Err(self.expected("`,` or `]`")),
             }
         }
+    }
+
+    /// Passes over the records from here on that cannot be calls; over none of a file that is something else, or may be.
+    fn skim(&mut self) -> Skimmed {
+        if !matches!(self.seen, None | Some(Kind::CloudTrail)) {
+            return Skimmed::default();
+        }
+        let text = self.text.from(self.text.position());
+        let passed = skim::skim(text, self.sieve, self.shapes);
+        if self.seen.is_none() {
+            // Begins with a whole record, or is empty.
+            let records = text.get(..passed.bytes + passed.call.unwrap_or(0)).unwrap_or_default();
+            if candidate::kind_of(records) != Kind::CloudTrail {
+                return Skimmed::default();
+            }
+            self.seen = Some(Kind::CloudTrail);
+        }
+        self.records += passed.records;
+        self.unusual += u64::from(passed.unusual);
+        self.advance(passed.bytes as u64);
+        passed
     }
 
     /// One object that stands where records stand.
