@@ -777,14 +777,18 @@ fn an_unattended_run_says_everything_in_json_lines_and_its_counts_last() {
     for (status, count) in statuses.as_object().unwrap() {
         assert_eq!(&done[status], count);
     }
-    assert_eq!((&done["unreadable"], &done["denied"]), (&json!(0), &json!(0)));
+    assert_eq!((&done["unreadable"], &done["denied"], &done["unusual"]), (&json!(0), &json!(0), &json!(0)));
+    assert!(done["read_seconds"].as_f64().unwrap() <= done["seconds"].as_f64().unwrap());
 
     // One file that is damaged, with what a terminal would obey in its name.
     let logs = directory.path().join("logs");
     fs::create_dir(&logs).unwrap();
     fs::write(logs.join("bad\u{1b}[2J.json"), format!("{{\"Records\":[{},", telling_record("e-1", POLICY))).unwrap();
+    // And one with a record that has to be followed bracket by bracket.
+    let odd = format!("{{\"p\":\"é{}\"}}", "p".repeat(200));
+    fs::write(logs.join("odd.json"), format!("{{\"Records\":[{},{odd}]}}", telling_record("e-2", POLICY))).unwrap();
     let (code, said) = json_log(&logs, &[]);
-    assert_eq!((code, said.len()), (4, 2), "{said:?}");
+    assert_eq!((code, said.len(), &said[1]["unusual"]), (4, 2, &json!(1)), "{said:?}");
     assert_eq!(said[0]["level"], "error");
     assert!(said[0]["location"].as_str().unwrap().ends_with("bad\u{1b}[2J.json"));
     assert_eq!((&said[0]["records_read"], &said[0]["reason"]), (&json!(1), &summary(&out)["coverage"]["unreadable"][0]["reason"]));

@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 use anyhow::Context;
 use chrono::{DateTime, Utc};
@@ -107,7 +108,7 @@ fn status(text: &str) -> Result<Status, String> {
 }
 
 pub(super) fn run(options: &Options) -> anyhow::Result<End> {
-    let started = Utc::now();
+    let (started, clock) = (Utc::now(), Instant::now());
     let (input, log) = (&options.input, options.input.log_format);
     let formats = match check(options) {
         Ok(formats) => formats,
@@ -140,6 +141,7 @@ pub(super) fn run(options: &Options) -> anyhow::Result<End> {
     let scanner = Scanner::new(input.filter());
     scanner.read(listing, state.as_deref().map(|state| state as &dyn Recorder), &|progress| bar.show(progress));
     bar.clear();
+    let read_seconds = clock.elapsed().as_secs_f64();
     if let Some(state) = &state {
         state.commit()?;
         state.recall(&scanner)?;
@@ -177,7 +179,12 @@ pub(super) fn run(options: &Options) -> anyhow::Result<End> {
         End::Unread
     };
     if !options.input.quiet {
-        log.info("done", counts(&scan, &findings, end));
+        let mut counts = counts(&scan, &findings, end);
+        if let Value::Object(counts) = &mut counts {
+            counts.insert("read_seconds".to_owned(), milliseconds(read_seconds));
+            counts.insert("seconds".to_owned(), milliseconds(clock.elapsed().as_secs_f64()));
+        }
+        log.info("done", counts);
     }
     Ok(end)
 }
@@ -249,6 +256,11 @@ fn formats(asked: &[Form], layout: Layout) -> Result<Vec<Format>, &'static str> 
     }
 }
 
+/// Seconds to the millisecond.
+fn milliseconds(seconds: f64) -> Value {
+    Value::from((seconds * 1000.0).round() / 1000.0)
+}
+
 /// The counts of a run, for its last line.
 fn counts(scan: &Scan, findings: &[Finding], end: End) -> Value {
     let coverage = &scan.coverage;
@@ -261,6 +273,7 @@ fn counts(scan: &Scan, findings: &[Finding], end: End) -> Value {
         "unreadable": coverage.unreadable.len(),
         "denied": coverage.denied.len(),
         "records": coverage.records,
+        "unusual": coverage.unusual,
         "duplicates": coverage.duplicates,
         "filtered": coverage.filtered,
         "bytes_read": coverage.bytes_read,

@@ -102,6 +102,9 @@ pub struct Coverage {
     pub bytes_inflated: u64,
     /// CloudTrail records met, of any kind.
     pub records: u64,
+    /// Records that were followed bracket by bracket, since something in them is unusual (see [`Outcome`](crate::record::Outcome)); of the files read in this
+    /// run.
+    pub unusual: u64,
     /// Records of STS calls that give a session, before filters and duplicates.
     pub sts_calls: u64,
     /// STS calls that the filters left out.
@@ -505,6 +508,7 @@ impl Scanner {
             }
         };
         let outcome = reader.read_from(&mut Metered { content, meter }, file.bytes, &mut sink);
+        own.coverage.unusual += outcome.unusual;
         if let Some(damage) = outcome.damage.as_ref().filter(|damage| recorder.is_some() && is_io(damage)) {
             // What a half of the file told is forgotten: all of it is read again next time.
             drop(recording);
@@ -628,6 +632,7 @@ impl Coverage {
         self.bytes_read += other.bytes_read;
         self.bytes_inflated += other.bytes_inflated;
         self.records += other.records;
+        self.unusual += other.unusual;
         self.sts_calls += other.sts_calls;
         self.filtered += other.filtered;
         self.unreadable.extend(other.unreadable);
