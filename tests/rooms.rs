@@ -10,7 +10,7 @@ const ROOMS: [&str; 13] =
     ["policy", "proof", "packing", "trail", "record", "sts_call", "scan", "state", "trends", "fixes", "findings", "report", "cli"];
 
 /// Heavy crates and the rooms that may name them.
-const DOORS: [(&str, &[&str]); 24] = [
+const DOORS: [(&str, &[&str]); 25] = [
     ("libdeflater", &["policy", "packing", "record"]),
     ("flate2", &["packing", "record"]),
     ("walkdir", &["trail"]),
@@ -24,6 +24,7 @@ const DOORS: [(&str, &[&str]); 24] = [
     ("memchr", &["record", "report"]),
     ("hashbrown", &["scan"]),
     ("polars", &["report", "state"]),
+    ("polars_parquet", &["report"]),
     ("similar", &["report"]),
     ("clap", &["cli"]),
     ("indicatif", &["cli"]),

@@ -1,68 +1,68 @@
 //! A table as CSV by RFC 4180.
 //!
-//! Written row by row from the cells rather than from frames: a text is copied once, and a time or a number is never a text of its own. polars' CSV writer
-//! needs a frame in which they are.
+//! Written from the cells rather than from frames: a text is copied once, and a time or a number is never a text of its own. polars' CSV writer needs a frame in
+//! which they are.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 
-use chrono::{DateTime, NaiveDate, SecondsFormat, TimeDelta};
+use chrono::{DateTime, SecondsFormat};
 
 use super::columns::Column;
-use super::frame::{Cell, two_decimals};
+use super::date_text;
+use super::frame::{Cell, hundredths, two_decimals};
 
-/// Writes the rows of one table, the header first.
-pub(super) struct Csv {
-    file: BufWriter<File>,
-    line: Vec<u8>,
-}
+/// Writes one table, the header first.
+pub(super) struct Csv(File);
 
 impl Csv {
-    pub(super) fn new(file: File, columns: &[Column]) -> io::Result<Csv> {
-        let mut csv = Csv { file: BufWriter::with_capacity(64 << 10, file), line: Vec::new() };
+    pub(super) fn new(mut file: File, columns: &[Column]) -> io::Result<Csv> {
         let names: Vec<Cell<'_>> = columns.iter().map(|column| Cell::Text(Some(column.name))).collect();
-        csv.row(&names)?;
-        Ok(csv)
+        let mut header = Vec::new();
+        write_row(&mut header, &names);
+        file.write_all(&header)?;
+        Ok(Csv(file))
     }
 
-    pub(super) fn row(&mut self, row: &[Cell<'_>]) -> io::Result<()> {
-        self.line.clear();
-        for (at, cell) in row.iter().enumerate() {
-            if at > 0 {
-                self.line.push(b',');
-            }
-            write_cell(&mut self.line, cell)?;
+    /// Writes rows that [`write_row`] made.
+    pub(super) fn write(&mut self, rows: &[u8]) -> io::Result<()> {
+        self.0.write_all(rows)
+    }
+}
+
+/// A row with the end of its line.
+pub(super) fn write_row(rows: &mut Vec<u8>, row: &[Cell<'_>]) {
+    for (at, cell) in row.iter().enumerate() {
+        if at > 0 {
+            rows.push(b',');
         }
-        self.line.extend_from_slice(b"\r\n");
-        self.file.write_all(&self.line)
+        write_cell(rows, cell);
     }
-
-    pub(super) fn finish(self) -> io::Result<()> {
-        self.file.into_inner().map(drop).map_err(io::IntoInnerError::into_error)
-    }
+    rows.extend_from_slice(b"\r\n");
 }
 
 /// A value; nothing for one that is unknown.
-fn write_cell(line: &mut Vec<u8>, cell: &Cell<'_>) -> io::Result<()> {
+fn write_cell(line: &mut Vec<u8>, cell: &Cell<'_>) {
     match *cell {
         Cell::Text(Some(text)) => write_text(line, text),
-        Cell::Time(Some(seconds)) => line.extend_from_slice(rfc3339(seconds.saturating_mul(1_000_000)).as_bytes()),
-        Cell::Date(Some(days)) => {
-            let date = NaiveDate::default().checked_add_signed(TimeDelta::days(i64::from(days)));
-            write!(line, "{}", date.map(|date| date.to_string()).unwrap_or_default())?;
-        }
+        Cell::Time(Some(seconds)) => match time_text(seconds) {
+            Some(text) => line.extend_from_slice(&text),
+            None => line.extend_from_slice(rfc3339(seconds).as_bytes()),
+        },
+        Cell::Date(Some(days)) => line.extend_from_slice(date_text(days).as_bytes()),
         Cell::Count(Some(number)) => line.extend_from_slice(itoa::Buffer::new().format(number).as_bytes()),
-        Cell::Decimal(Some(value)) => write_decimal(line, two_decimals(value))?,
+        Cell::Decimal(Some(value)) => write_decimal(line, value),
         Cell::Flag(flag) => line.extend_from_slice(if flag { b"true" } else { b"false" }),
         Cell::Text(None) | Cell::Time(None) | Cell::Date(None) | Cell::Count(None) | Cell::Decimal(None) => {}
     }
-    Ok(())
 }
 
 /// Quoted where it has to be, an empty one too, which is no unknown one; one that a spreadsheet would take for a formula stands behind a `'`.
 fn write_text(line: &mut Vec<u8>, text: &str) {
     let guard: &[u8] = if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { b"'" } else { b"" };
-    let quoted = text.is_empty() || memchr::memchr3(b',', b'\n', b'\r', text.as_bytes()).is_some() || text.contains('"');
+    // Over every byte, without an early end: for texts of this length that is one pass of a few vectors.
+    let special = text.bytes().fold(false, |special, byte| special | matches!(byte, b',' | b'\n' | b'\r' | b'"'));
+    let quoted = text.is_empty() || special;
     if !quoted {
         line.extend_from_slice(guard);
         line.extend_from_slice(text.as_bytes());
@@ -79,25 +79,51 @@ fn write_text(line: &mut Vec<u8>, text: &str) {
     line.push(b'"');
 }
 
-/// With two decimals. Up to here a number of hundredths is exact.
-fn write_decimal(line: &mut Vec<u8>, value: f64) -> io::Result<()> {
-    let hundredths = (value * 100.0).round();
-    if hundredths.abs() < 9e15 {
-        #[allow(clippy::cast_possible_truncation)] // in range, checked above
-        let hundredths = hundredths as i64;
-        let (whole, rest) = (hundredths.unsigned_abs() / 100, hundredths.unsigned_abs() % 100);
-        line.extend_from_slice(if hundredths < 0 { b"-" } else { b"" });
-        line.extend_from_slice(itoa::Buffer::new().format(whole).as_bytes());
-        line.extend_from_slice(if rest < 10 { b".0" } else { b"." });
-        line.extend_from_slice(itoa::Buffer::new().format(rest).as_bytes());
-        return Ok(());
-    }
-    write!(line, "{value:.2}")
+/// With two decimals.
+fn write_decimal(line: &mut Vec<u8>, value: f64) {
+    let Some(hundredths) = hundredths(value) else {
+        line.extend_from_slice(format!("{:.2}", two_decimals(value)).as_bytes());
+        return;
+    };
+    let (whole, rest) = (hundredths.unsigned_abs() / 100, hundredths.unsigned_abs() % 100);
+    line.extend_from_slice(if hundredths < 0 { b"-" } else { b"" });
+    line.extend_from_slice(itoa::Buffer::new().format(whole).as_bytes());
+    line.extend_from_slice(if rest < 10 { b".0" } else { b"." });
+    line.extend_from_slice(itoa::Buffer::new().format(rest).as_bytes());
 }
 
-/// `2026-07-15T00:05:00Z` for microseconds since 1970-01-01 UTC; CloudTrail's times are whole seconds.
-pub(super) fn rfc3339(micros: i64) -> String {
-    DateTime::from_timestamp_micros(micros).map(|time| time.to_rfc3339_opts(SecondsFormat::Secs, true)).unwrap_or_default()
+/// `2026-07-15T00:05:00Z` for seconds since 1970-01-01 UTC; CloudTrail's times are whole seconds. Nothing for a time that has no date.
+pub(super) fn rfc3339(seconds: i64) -> String {
+    let time = DateTime::from_timestamp_micros(seconds.saturating_mul(1_000_000));
+    time.map(|time| time.to_rfc3339_opts(SecondsFormat::Secs, true)).unwrap_or_default()
+}
+
+/// The first second of the year 10000, whose text is longer.
+const YEAR_10000: i64 = 253_402_300_800;
+
+/// What [`rfc3339`] says of a time from 1970 to 9999, without chrono; None for others.
+fn time_text(seconds: i64) -> Option<[u8; 20]> {
+    if !(0..YEAR_10000).contains(&seconds) {
+        return None;
+    }
+    let (days, second) = (seconds / 86_400, seconds % 86_400);
+    // By years that begin in March, so that a leap day is the last of one: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", civil_from_days.
+    let days = days + 719_468;
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = era * 400 + year_of_era + i64::from(month <= 2);
+    let digits = |number: i64| {
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // below 100
+        let number = number as u8;
+        [b'0' + number / 10, b'0' + number % 10]
+    };
+    let ([a, b], [c, d], [e, f], [g, h]) = (digits(year / 100), digits(year % 100), digits(month), digits(day));
+    let ([i, j], [k, l], [m, n]) = (digits(second / 3_600), digits(second / 60 % 60), digits(second % 60));
+    Some([a, b, c, d, b'-', e, f, b'-', g, h, b'T', i, j, b':', k, l, b':', m, n, b'Z'])
 }
 
 #[cfg(test)]
@@ -110,7 +136,7 @@ mod tests {
 
     fn written(cell: Cell<'_>) -> String {
         let mut line = Vec::new();
-        write_cell(&mut line, &cell).unwrap();
+        write_cell(&mut line, &cell);
         String::from_utf8(line).unwrap()
     }
 
@@ -127,6 +153,18 @@ mod tests {
 
     proptest! {
         #[test]
+        fn times_are_written_as_chrono_writes_them(
+            second in prop_oneof![-10_i64..YEAR_10000 + 10, any::<i64>()],
+            day in 0_i64..2_932_897,
+            of_day in 0_i64..86_400,
+        ) {
+            for second in [second, day * 86_400 + of_day, day * 86_400, day * 86_400 - 1] {
+                prop_assert_eq!(written(Cell::Time(Some(second))), rfc3339(second));
+                prop_assert_eq!(time_text(second).is_some(), (0..YEAR_10000).contains(&second));
+            }
+        }
+
+        #[test]
         fn cells_are_written_as_polars_writes_them(
             texts in proptest::collection::vec(proptest::option::of("([a\", é'.][a\",\n\r é'.]{0,5})?"), 1..5),
             numbers in proptest::collection::vec(proptest::option::of(-1e7_f64..1e7), 1..5),
@@ -134,15 +172,15 @@ mod tests {
         ) {
             let column = |name, kind| Column { name, kind, meaning: "" };
             let columns = [column("text", Kind::Text), column("number", Kind::Decimal), column("day", Kind::Date), column("count", Kind::Count)];
-            let directory = tempfile::tempdir().unwrap();
-            let path = directory.path().join("table.csv");
-            let mut csv = Csv::new(File::create(&path).unwrap(), &columns).unwrap();
+            let file = tempfile::NamedTempFile::new().unwrap();
+            let mut csv = Csv::new(file.reopen().unwrap(), &columns).unwrap();
+            let mut written = Vec::new();
             let rows = texts.len().min(numbers.len()).min(days.len());
             for at in 0..rows {
                 let count = days[at].map(i64::from);
-                csv.row(&[Cell::Text(texts[at].as_deref()), Cell::Decimal(numbers[at]), Cell::Date(days[at]), Cell::Count(count)]).unwrap();
+                write_row(&mut written, &[Cell::Text(texts[at].as_deref()), Cell::Decimal(numbers[at]), Cell::Date(days[at]), Cell::Count(count)]);
             }
-            csv.finish().unwrap();
+            csv.write(&written).unwrap();
 
             let numbers: Vec<Option<f64>> = numbers[..rows].iter().map(|number| number.map(two_decimals)).collect();
             let counts: Vec<Option<i64>> = days[..rows].iter().map(|days| days.map(i64::from)).collect();
@@ -158,7 +196,7 @@ mod tests {
                 .with_float_precision(Some(2))
                 .finish(&mut DataFrame::new(rows, columns).unwrap())
                 .unwrap();
-            prop_assert_eq!(String::from_utf8(std::fs::read(&path).unwrap()).unwrap(), String::from_utf8(expected).unwrap());
+            prop_assert_eq!(String::from_utf8(std::fs::read(file.path()).unwrap()).unwrap(), String::from_utf8(expected).unwrap());
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Rows to columns to a polars frame: CSV, Parquet and JSON are written from the same one.
+//! The cells of a row, and rows to a polars frame, from which Parquet is written.
 
 use polars::prelude::*;
 
@@ -39,28 +39,24 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    pub(super) fn new(table: Table) -> Rows {
+    /// Has no rows yet, and room for `rows`.
+    pub(super) fn new(table: Table, rows: usize) -> Rows {
         let values = table
             .columns
             .iter()
             .map(|column| {
                 let name = PlSmallStr::from_static(column.name);
                 match column.kind {
-                    Kind::Text => Values::Text(StringChunkedBuilder::new(name, 0)),
-                    Kind::Time => Values::Time(PrimitiveChunkedBuilder::new(name, 0)),
-                    Kind::Date => Values::Date(PrimitiveChunkedBuilder::new(name, 0)),
-                    Kind::Count => Values::Count(PrimitiveChunkedBuilder::new(name, 0)),
-                    Kind::Decimal => Values::Decimal(PrimitiveChunkedBuilder::new(name, 0)),
-                    Kind::Flag => Values::Flag(BooleanChunkedBuilder::new(name, 0)),
+                    Kind::Text => Values::Text(StringChunkedBuilder::new(name, rows)),
+                    Kind::Time => Values::Time(PrimitiveChunkedBuilder::new(name, rows)),
+                    Kind::Date => Values::Date(PrimitiveChunkedBuilder::new(name, rows)),
+                    Kind::Count => Values::Count(PrimitiveChunkedBuilder::new(name, rows)),
+                    Kind::Decimal => Values::Decimal(PrimitiveChunkedBuilder::new(name, rows)),
+                    Kind::Flag => Values::Flag(BooleanChunkedBuilder::new(name, rows)),
                 }
             })
             .collect();
         Rows { table, values, len: 0 }
-    }
-
-    /// Rows taken so far.
-    pub(super) fn len(&self) -> usize {
-        self.len
     }
 
     /// Takes one row: a cell per column, in order and of the column's type.
@@ -104,5 +100,41 @@ impl Rows {
 
 pub(super) fn two_decimals(value: f64) -> f64 {
     // Adding zero turns -0.0 into 0.0.
-    (value * 100.0).round() / 100.0 + 0.0
+    hundredths(value).map_or_else(|| (value * 100.0).round() / 100.0 + 0.0, |hundredths| hundredths as f64 / 100.0)
+}
+
+/// `value` in hundredths, rounded half away from zero; None where that is too large for a float to hold each number of hundredths.
+///
+/// The same as `f64::round`, which without SSE 4.1 is a call of a function.
+#[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)] // in range, as is checked
+pub(super) fn hundredths(value: f64) -> Option<i64> {
+    let scaled = value * 100.0;
+    (scaled.abs() < 1e15).then(|| {
+        let whole = scaled as i64;
+        let rest = scaled - whole as f64;
+        whole + i64::from(rest >= 0.5) - i64::from(rest <= -0.5)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn hundredths_are_rounded_as_the_standard_library_rounds(
+            value in prop_oneof![any::<f64>(), -1e13_f64..1e13, -3_f64..3.0],
+            half in -1_000_000_i32..1_000_000,
+        ) {
+            for value in [value, f64::from(half) / 200.0] {
+                let expected = (value * 100.0).round() / 100.0 + 0.0;
+                prop_assert_eq!(two_decimals(value).to_bits(), expected.to_bits());
+                if let Some(hundredths) = hundredths(value) {
+                    prop_assert_eq!(hundredths as f64, (value * 100.0).round());
+                }
+            }
+        }
+    }
 }

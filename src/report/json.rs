@@ -1,15 +1,14 @@
 //! A table as a JSON array with one row a line, and `summary.json`.
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{self, Write};
 
 use chrono::{DateTime, Utc};
-use polars::prelude::*;
 use serde_json::{Map, Value, json};
 
+use super::columns::Column;
 use super::csv::rfc3339;
-use super::frame::two_decimals;
-use super::output::TableWriter;
+use super::frame::{Cell, two_decimals};
 use crate::findings::{Finding, OldCalls, old_calls};
 use crate::packing::{Ceiling, Regime};
 use crate::scan::{Coverage, Scan};
@@ -17,49 +16,65 @@ use crate::state::Counts;
 use crate::sts_call::Outcome;
 use crate::trends::Status;
 
-/// Writes batches of one table as a JSON array.
+/// Writes one table as a JSON array.
 pub(super) struct Json {
-    file: BufWriter<File>,
+    file: File,
     first: bool,
+}
+
+/// Rows of a table as JSON objects, each behind a comma and on a line of its own.
+pub(super) struct Rows {
+    columns: &'static [Column],
+    text: Vec<u8>,
 }
 
 impl Json {
     pub(super) fn new(file: File) -> Json {
-        Json { file: BufWriter::new(file), first: true }
+        Json { file, first: true }
     }
-}
 
-impl TableWriter for Json {
-    fn write(&mut self, frame: &DataFrame) -> PolarsResult<()> {
-        let columns = frame.columns();
-        for row in 0..frame.height() {
-            self.file.write_all(if std::mem::take(&mut self.first) { b"[\n" } else { b",\n" })?;
-            let mut object = Map::new();
-            for column in columns {
-                object.insert(column.name().to_string(), value(&column.get(row)?));
+    pub(super) fn write(&mut self, rows: &Rows) -> io::Result<()> {
+        match rows.text.split_first() {
+            Some((_comma, text)) if std::mem::take(&mut self.first) => {
+                self.file.write_all(b"[")?;
+                self.file.write_all(text)
             }
-            serde_json::to_writer(&mut self.file, &object).map_err(std::io::Error::from)?;
+            _ => self.file.write_all(&rows.text),
         }
-        Ok(())
     }
 
-    fn finish(mut self: Box<Self>) -> PolarsResult<()> {
-        self.file.write_all(if self.first { b"[]\n" } else { b"\n]\n" })?;
-        self.file.into_inner().map(drop).map_err(|error| PolarsError::from(error.into_error()))
+    pub(super) fn finish(mut self) -> io::Result<()> {
+        self.file.write_all(if self.first { b"[]\n" } else { b"\n]\n" })
     }
 }
 
-fn value(cell: &AnyValue<'_>) -> Value {
-    match cell {
-        AnyValue::String(text) => Value::from(*text),
-        AnyValue::StringOwned(text) => Value::from(text.as_str()),
-        AnyValue::Boolean(flag) => Value::from(*flag),
-        AnyValue::Int64(number) => Value::from(*number),
-        AnyValue::Float64(number) => Value::from(*number),
-        AnyValue::Datetime(micros, _, _) => Value::from(rfc3339(*micros)),
-        AnyValue::DatetimeOwned(micros, _, _) => Value::from(rfc3339(*micros)),
-        AnyValue::Date(day) => Value::from(super::date_text(*day)),
-        _ => Value::Null,
+impl Rows {
+    pub(super) fn new(columns: &'static [Column]) -> Rows {
+        Rows { columns, text: Vec::new() }
+    }
+
+    /// Takes one row: a cell per column, in order.
+    pub(super) fn push(&mut self, row: &[Cell<'_>]) {
+        self.text.extend_from_slice(b",\n{");
+        for (at, (column, cell)) in self.columns.iter().zip(row).enumerate() {
+            self.text.extend_from_slice(if at > 0 { b",\"" } else { b"\"" });
+            self.text.extend_from_slice(column.name.as_bytes());
+            self.text.extend_from_slice(b"\":");
+            self.text.extend_from_slice(value(cell).to_string().as_bytes());
+        }
+        self.text.push(b'}');
+    }
+}
+
+fn value(cell: &Cell<'_>) -> Value {
+    match *cell {
+        Cell::Text(Some(text)) => Value::from(text),
+        Cell::Time(Some(seconds)) => Value::from(rfc3339(seconds)),
+        Cell::Date(Some(day)) => Value::from(super::date_text(day)),
+        Cell::Count(Some(number)) => Value::from(number),
+        Cell::Decimal(Some(number)) => Value::from(two_decimals(number)),
+        Cell::Flag(flag) => Value::from(flag),
+        Cell::Text(None) | Cell::Time(None) | Cell::Date(None) | Cell::Count(None) | Cell::Decimal(None) => Value::Null,
     }
 }
 
@@ -84,7 +99,6 @@ pub struct Run {
 
 /// The text of `summary.json`.
 pub fn summary(run: &Run, scan: &Scan, findings: &[Finding]) -> String {
-    let time = |seconds: i64| rfc3339(seconds.saturating_mul(1_000_000));
     let mut times = scan.calls.iter().map(|(_, call)| call.time);
     let (oldest, newest) = (times.next(), times.next_back());
     let from = run.since.or(oldest);
@@ -138,7 +152,7 @@ pub fn summary(run: &Run, scan: &Scan, findings: &[Finding]) -> String {
         "started": run.started.to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
         "finished": run.finished.to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
         "sources": run.sources,
-        "window": { "from": from.map(time), "to": to.map(time) },
+        "window": { "from": from.map(rfc3339), "to": to.map(rfc3339) },
         "coverage": coverage(&scan.coverage, scan.calls.len()),
         "state": run.state.as_ref().map(|(location, counts)| json!({
             "location": location,

@@ -24,9 +24,10 @@ use polars::prelude::PolarsError;
 
 use crate::findings::{Finding, recompute, shown};
 use crate::fixes::Fix;
-use crate::scan::Scan;
+use crate::scan::{Scan, Slot};
 use crate::sts_call::Outcome;
 use crate::trail::StoreError;
+use crate::trends::{Day, SECONDS_PER_DAY};
 use apply::{Folders, folder_names, folder_of};
 use frame::Cell;
 use output::Output;
@@ -128,13 +129,18 @@ impl Report {
     pub fn write(self, scan: &Scan, findings: &[Finding], summary: &str, redact: bool) -> Result<(), ReportError> {
         let Report { place, claim, layout, events: all_events, principals: all_principals, daily: all_daily, fixes: all_fixes } = self;
         let rest = || {
-            let mut tables = all_principals.fill(|row| principals(scan, findings, redact, row))?;
-            tables.extend(all_daily.fill(|row| daily(scan, findings, redact, row))?);
-            tables.extend(all_fixes.fill(|row| fixes(scan, findings, redact, row))?);
+            let mut tables = all_principals.fill(findings, |_| None, |findings, row| principals(scan, findings, redact, row))?;
+            let days = days(scan, findings);
+            tables.extend(all_daily.fill(&days, |(day, _)| Some(day.day), |days, row| daily(scan, days, redact, row))?);
+            let ranked = ranked(scan, findings, redact);
+            tables.extend(all_fixes.fill(&ranked, |_| None, |ranked, row| fixes(scan, ranked, redact, row))?);
             Ok((tables, Folders::of_report(&claim.path, scan, findings, redact)?))
         };
         let write = || {
-            let (events, rest) = rayon::join(|| all_events.fill(|row| events(scan, redact, row)), rest);
+            let (events, rest) = rayon::join(
+                || all_events.fill(scan.calls.slots(), |slot| day_of(scan, *slot), |slots, row| events(scan, slots, redact, row)),
+                rest,
+            );
             let mut tables = events?;
             let (others, folders) = rest?;
             tables.extend(others);
@@ -177,8 +183,13 @@ fn count_of(value: Option<u32>) -> Cell<'static> {
     Cell::Count(value.map(i64::from))
 }
 
-fn events(scan: &Scan, redact: bool, row: &mut dyn FnMut(&[Cell<'_>])) {
-    for (_, call) in scan.calls.iter() {
+/// The UTC day of a call.
+fn day_of(scan: &Scan, slot: Slot) -> Option<i32> {
+    i32::try_from(scan.calls.get(slot)?.time.div_euclid(SECONDS_PER_DAY)).ok()
+}
+
+fn events(scan: &Scan, slots: &[Slot], redact: bool, row: &mut dyn FnMut(&[Cell<'_>])) {
+    for call in slots.iter().filter_map(|&slot| scan.calls.get(slot)) {
         let text = |name| scan.names.text(name);
         let (role, account, region, error) = (text(call.role), text(call.account), text(call.region), text(call.error_code));
         let caller = shown(&scan.names, call.caller, redact);
@@ -260,7 +271,8 @@ fn principals(scan: &Scan, findings: &[Finding], redact: bool, row: &mut dyn FnM
     }
 }
 
-fn daily(scan: &Scan, findings: &[Finding], redact: bool, row: &mut dyn FnMut(&[Cell<'_>])) {
+/// The rows of the table of days: by day, then role, caller and operation.
+fn days<'a>(scan: &Scan, findings: &'a [Finding]) -> Vec<(&'a Day, &'a Finding)> {
     let mut days: Vec<_> = findings
         .iter()
         .flat_map(|finding| finding.days.iter().map(move |day| (day, finding)))
@@ -274,7 +286,12 @@ fn daily(scan: &Scan, findings: &[Finding], redact: bool, row: &mut dyn FnMut(&[
             .then_with(|| caller_a.cmp(caller_b))
             .then_with(|| a.operation.name().cmp(b.operation.name()))
     });
-    for (day, finding, role, _) in days {
+    days.into_iter().map(|(day, finding, ..)| (day, finding)).collect()
+}
+
+fn daily(scan: &Scan, days: &[(&Day, &Finding)], redact: bool, row: &mut dyn FnMut(&[Cell<'_>])) {
+    for (day, finding) in days {
+        let role = scan.names.text(finding.role);
         let caller = shown(&scan.names, finding.caller, redact);
         row(&[
             Cell::Date(Some(day.day)),
@@ -292,29 +309,45 @@ fn daily(scan: &Scan, findings: &[Finding], redact: bool, row: &mut dyn FnMut(&[
     }
 }
 
-fn fixes(scan: &Scan, findings: &[Finding], redact: bool, row: &mut dyn FnMut(&[Cell<'_>])) {
-    for (finding, parent) in findings.iter().zip(folder_names(scan, findings, redact)) {
+/// A fix of a finding, its rank from 1, and its folder.
+struct Ranked<'a> {
+    finding: &'a Finding,
+    rank: u32,
+    fix: &'a Fix,
+    folder: Option<String>,
+}
+
+/// The rows of the table of fixes: by finding, then rank.
+fn ranked<'a>(scan: &Scan, findings: &'a [Finding], redact: bool) -> Vec<Ranked<'a>> {
+    let of_finding = |(finding, parent): (&'a Finding, Option<String>)| {
+        (1_u32..).zip(&finding.fixes).map(move |(rank, fix)| {
+            let folder = folder_of(parent.as_deref(), rank as usize, fix);
+            Ranked { finding, rank, fix, folder }
+        })
+    };
+    findings.iter().zip(folder_names(scan, findings, redact)).flat_map(of_finding).collect()
+}
+
+fn fixes(scan: &Scan, fixes: &[Ranked<'_>], redact: bool, row: &mut dyn FnMut(&[Cell<'_>])) {
+    for Ranked { finding, rank, fix, folder } in fixes {
         let role = scan.names.text(finding.role);
         let caller = shown(&scan.names, finding.caller, redact);
-        for (rank, fix) in (1_u32..).zip(&finding.fixes) {
-            let folder = folder_of(parent.as_deref(), rank as usize, fix);
-            row(&[
-                Cell::Text(role.as_deref()),
-                Cell::Text(caller.as_deref()),
-                Cell::Text(Some(finding.operation.name())),
-                count(rank),
-                Cell::Text(Some(&fix.rule())),
-                Cell::Text(Some(&fix.title())),
-                Cell::Text(Some(fix.effect.name())),
-                Cell::Decimal(Some(fix.before_percent)),
-                Cell::Decimal(Some(fix.after.value)),
-                Cell::Decimal(Some(fix.after.low)),
-                Cell::Decimal(Some(fix.after.high)),
-                count(fix.saved_bytes),
-                Cell::Text(Some(&fix.detail())),
-                Cell::Text(folder.as_deref()),
-            ]);
-        }
+        row(&[
+            Cell::Text(role.as_deref()),
+            Cell::Text(caller.as_deref()),
+            Cell::Text(Some(finding.operation.name())),
+            count(*rank),
+            Cell::Text(Some(&fix.rule())),
+            Cell::Text(Some(&fix.title())),
+            Cell::Text(Some(fix.effect.name())),
+            Cell::Decimal(Some(fix.before_percent)),
+            Cell::Decimal(Some(fix.after.value)),
+            Cell::Decimal(Some(fix.after.low)),
+            Cell::Decimal(Some(fix.after.high)),
+            count(fix.saved_bytes),
+            Cell::Text(Some(&fix.detail())),
+            Cell::Text(folder.as_deref()),
+        ]);
     }
 }
 

@@ -1,56 +1,73 @@
 //! A table as Parquet with real types, compressed by zstd.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::io::BufWriter;
 
-use polars::io::parquet::write::BatchedWriter;
 use polars::prelude::*;
+use polars_parquet::write::{
+    CompressedPage, CompressionOptions, DynIter, DynStreamingIterator, Encoding, FileWriter, Page, ParquetType, StatisticsOptions, Version,
+    WriteOptions, array_to_columns, compress, fallible_streaming_iterator, get_dtype_encoding,
+};
+use rayon::prelude::*;
 
-use super::output::TableWriter;
+/// As polars writes Parquet when it is told nothing else.
+fn options() -> WriteOptions {
+    WriteOptions {
+        statistics: StatisticsOptions::default(),
+        version: Version::V1,
+        compression: CompressionOptions::Zstd(None),
+        data_page_size: None,
+    }
+}
 
-/// Writes batches of one table as row groups.
+/// Writes one table, a row group at a time. polars' own writer encodes the columns of a row group at once but compresses them one after the other.
 pub(super) struct Parquet {
-    writer: BatchedWriter<Shared>,
-    file: Shared,
-}
-
-/// A file that polars writes, some of it a byte at a time, and that is flushed here when it is complete, so that no error is lost.
-#[derive(Clone)]
-struct Shared(Arc<Mutex<BufWriter<File>>>);
-
-impl Shared {
-    fn file(&self) -> MutexGuard<'_, BufWriter<File>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Write for Shared {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file().flush()
-    }
+    writer: FileWriter<BufWriter<File>>,
 }
 
 impl Parquet {
     /// A writer into `file` for frames of the schema of `empty`.
     pub(super) fn new(file: File, empty: &DataFrame) -> PolarsResult<Parquet> {
-        let file = Shared(Arc::new(Mutex::new(BufWriter::with_capacity(64 << 10, file))));
-        let writer = ParquetWriter::new(file.clone()).with_compression(ParquetCompression::Zstd(None)).batched(empty.schema())?;
-        Ok(Parquet { writer, file })
+        // Pages and footer come partly a byte at a time.
+        let file = BufWriter::with_capacity(64 << 10, file);
+        let writer = FileWriter::try_new(file, empty.schema().to_arrow(CompatLevel::newest()), options())?;
+        Ok(Parquet { writer })
+    }
+
+    /// Writes `parts`, one after the other, as one row group.
+    pub(super) fn write(&mut self, parts: &[&DataFrame]) -> PolarsResult<()> {
+        let rows: usize = parts.iter().map(|part| part.height()).sum();
+        if rows == 0 {
+            return Ok(());
+        }
+        let encodings: Vec<Vec<Encoding>> = self.writer.schema().iter_values().map(|field| get_dtype_encoding(&field.dtype)).collect();
+        let fields = self.writer.parquet_schema().fields();
+        let columns = (0..encodings.len()).into_par_iter().zip(fields).zip(&encodings).with_max_len(1);
+        let columns = columns.map(|((at, field), encodings)| column(parts, at, field, encodings)).collect::<PolarsResult<Vec<_>>>()?;
+        let columns = DynIter::new(columns.iter().map(|pages| {
+            let pages = fallible_streaming_iterator::convert(pages.iter().map(PolarsResult::Ok));
+            Ok(DynStreamingIterator::new(pages))
+        }));
+        self.writer.write(rows as u64, columns)
+    }
+
+    /// Writes the footer; no error of the file is lost.
+    pub(super) fn finish(mut self) -> PolarsResult<()> {
+        self.writer.end(None)?;
+        Ok(self.writer.into_inner().into_inner().map(drop).map_err(std::io::IntoInnerError::into_error)?)
     }
 }
 
-impl TableWriter for Parquet {
-    fn write(&mut self, frame: &DataFrame) -> PolarsResult<()> {
-        self.writer.write_batch(frame)
+/// The pages of the column at `at` of `parts`, encoded as one array and compressed.
+fn column(parts: &[&DataFrame], at: usize, field: &ParquetType, encodings: &[Encoding]) -> PolarsResult<Vec<CompressedPage>> {
+    let mut of_parts = parts.iter().filter_map(|part| part.columns().get(at)).map(Column::as_materialized_series);
+    let Some(mut column) = of_parts.next().cloned() else { return Ok(Vec::new()) };
+    for part in of_parts {
+        column.append(part)?;
     }
-
-    fn finish(self: Box<Self>) -> PolarsResult<()> {
-        self.writer.finish()?;
-        Ok(self.file.file().flush()?)
-    }
+    let array = column.rechunk().to_arrow(0, CompatLevel::newest());
+    let encoded = array_to_columns(array, field.clone(), options(), encodings)?;
+    let pages: Vec<Page> = encoded.into_iter().flatten().collect::<PolarsResult<_>>()?;
+    let compressed = pages.into_par_iter().with_max_len(1).map(|page| compress(page, Vec::new(), options().compression));
+    compressed.map(|page| page.map_err(PolarsError::from)).collect()
 }

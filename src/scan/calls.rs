@@ -677,6 +677,11 @@ impl Calls {
         self.at(slot)
     }
 
+    /// Where the calls lie, in order.
+    pub fn slots(&self) -> &[Slot] {
+        &self.order
+    }
+
     /// The calls in order.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (Slot, &Call)> {
         self.order.iter().filter_map(|&slot| Some((slot, self.at(slot)?)))
