@@ -409,9 +409,13 @@ fn unexplained_percent(scan: &Scan, call: &Call, finding: &Finding) -> f64 {
 
 /// The text of `name`, with what `--redact` hides in it replaced: the name in a federated user's ARN is a session name.
 pub fn shown(names: &Names, name: Name, redact: bool) -> Option<String> {
-    let text = names.text(name)?;
-    match text.split_once(":federated-user/") {
-        Some((account, user)) if redact => Some(format!("{account}:federated-user/{}", fixes::short_hash(user))),
-        _ => Some(text.to_string()),
+    names.text(name).map(|text| shown_text(&text, redact).into_owned())
+}
+
+/// As [`shown`], of a text.
+pub fn shown_text(text: &str, redact: bool) -> Cow<'_, str> {
+    match Some(text).filter(|_| redact).and_then(|text| text.split_once(":federated-user/")) {
+        Some((account, user)) => Cow::Owned(format!("{account}:federated-user/{}", fixes::short_hash(user))),
+        None => Cow::Borrowed(text),
     }
 }

@@ -22,9 +22,9 @@ use std::thread;
 use chrono::NaiveDate;
 use polars::prelude::PolarsError;
 
-use crate::findings::{Finding, recompute, shown};
+use crate::findings::{Finding, recompute, shown, shown_text};
 use crate::fixes::Fix;
-use crate::scan::{Scan, Slot};
+use crate::scan::{Scan, Slot, UUID_CHARS};
 use crate::sts_call::Outcome;
 use crate::trail::StoreError;
 use crate::trends::{Day, SECONDS_PER_DAY};
@@ -189,27 +189,30 @@ fn day_of(scan: &Scan, slot: Slot) -> Option<i32> {
 }
 
 fn events(scan: &Scan, slots: &[Slot], redact: bool, row: &mut dyn FnMut(&[Cell<'_>])) {
+    let names = scan.names.read();
+    let mut location = String::new();
     for call in slots.iter().filter_map(|&slot| scan.calls.get(slot)) {
-        let text = |name| scan.names.text(name);
-        let (role, account, region, error) = (text(call.role), text(call.account), text(call.region), text(call.error_code));
-        let caller = shown(&scan.names, call.caller, redact);
-        let event_id = call.event_id.text(&scan.names);
+        let text = |name| names.text(name);
+        let caller = text(call.caller).map(|caller| shown_text(caller, redact));
+        let mut uuid = [0; UUID_CHARS];
+        let event_id = call.event_id.text_in(&names, &mut uuid);
         let recomputed = recompute(scan, call);
         let observed = call.observed_percent();
         let parts = recomputed.map(|it| it.parts);
-        let fingerprint = recomputed.map(|it| hexadecimal(&it.facts.fingerprint));
-        let location = scan.location(call);
+        let fingerprint = recomputed.map(|it| it.facts.fingerprint_digits());
+        location.clear();
+        scan.write_location(call, &mut location);
         row(&[
             Cell::Time(Some(call.time)),
-            Cell::Text(event_id.as_deref()),
+            Cell::Text(event_id),
             Cell::Text(Some(call.operation.name())),
             Cell::Text(Some(if call.outcome == Outcome::Granted { "granted" } else { "refused" })),
-            Cell::Text(error.as_deref()),
-            Cell::Text(role.as_deref()),
+            Cell::Text(text(call.error_code)),
+            Cell::Text(text(call.role)),
             Cell::Text(caller.as_deref()),
             Cell::Text(Some(call.caller_kind.name())),
-            Cell::Text(account.as_deref()),
-            Cell::Text(region.as_deref()),
+            Cell::Text(text(call.account)),
+            Cell::Text(text(call.region)),
             Cell::Text(call.regime.map(|regime| regime.name())),
             Cell::Decimal(observed),
             count_of(call.session_token_bytes),
@@ -226,7 +229,7 @@ fn events(scan: &Scan, slots: &[Slot], redact: bool, row: &mut dyn FnMut(&[Cell<
             count_of(recomputed.map(|it| u32::from(it.facts.policy_arns))),
             count_of(recomputed.map(|it| u32::from(it.facts.tags))),
             count_of(recomputed.map(|it| u32::from(it.facts.inherited_tags))),
-            Cell::Text(fingerprint.as_deref()),
+            Cell::Text(fingerprint.as_ref().and_then(|digits| str::from_utf8(digits).ok())),
             Cell::Text(Some(&location)),
         ]);
     }
@@ -349,16 +352,6 @@ fn fixes(scan: &Scan, fixes: &[Ranked<'_>], redact: bool, row: &mut dyn FnMut(&[
             Cell::Text(folder.as_deref()),
         ]);
     }
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        for digit in [byte >> 4, byte & 15] {
-            text.push(char::from_digit(u32::from(digit), 16).unwrap_or('0'));
-        }
-    }
-    text
 }
 
 /// `2026-07-15` for days since 1970-01-01.

@@ -11,10 +11,13 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use sha2::{Digest, Sha256};
 
 use super::locations::Locations;
-use super::names::{Lately, Name, Names};
-use super::requests::RequestId;
+use super::names::{Lately, Name, Names, ReadNames};
+use super::requests::{RequestId, hexadecimal};
 use crate::packing::{CallerKind, Operation, Regime, Session};
 use crate::sts_call::{Knowledge, Outcome};
+
+/// Characters of a UUID.
+pub const UUID_CHARS: usize = 36;
 
 /// `eventID`: a UUID in all real records, any text in edited ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -38,17 +41,21 @@ impl EventId {
     pub fn text(self, names: &Names) -> Option<String> {
         match self {
             EventId::Text(name) => names.text(name).map(|text| text.to_string()),
+            EventId::Uuid(_) => self.text_in(&names.read(), &mut [0; UUID_CHARS]).map(str::to_owned),
+        }
+    }
+
+    /// As [`EventId::text`], made in `buffer` where it is not among `names`.
+    pub fn text_in<'a>(self, names: &'a ReadNames<'_>, buffer: &'a mut [u8; UUID_CHARS]) -> Option<&'a str> {
+        match self {
+            EventId::Text(name) => names.text(name),
             EventId::Uuid(bytes) => {
-                let mut text = String::with_capacity(36);
-                for (at, byte) in bytes.iter().enumerate() {
-                    if matches!(at, 4 | 6 | 8 | 10) {
-                        text.push('-');
-                    }
-                    for digit in [byte >> 4, byte & 15] {
-                        text.push(char::from_digit(u32::from(digit), 16).unwrap_or('0'));
-                    }
+                let digits: [u8; 32] = hexadecimal(&bytes);
+                *buffer = [b'-'; UUID_CHARS];
+                for (to, from, chars) in [(0, 0, 8), (9, 8, 4), (14, 12, 4), (19, 16, 4), (24, 20, 12)] {
+                    buffer.get_mut(to..to + chars)?.copy_from_slice(digits.get(from..from + chars)?);
                 }
-                Some(text)
+                str::from_utf8(buffer).ok()
             }
         }
     }
@@ -466,10 +473,10 @@ impl Collector {
         let mut shards: Vec<Shard> =
             self.shards.into_iter().map(|shard| shard.into_inner().unwrap_or_else(PoisonError::into_inner)).collect();
         let duplicates = shards.iter().map(|shard| shard.duplicates).sum();
-        for shard in &mut shards {
+        shards.par_iter_mut().for_each(|shard| {
             shard.by_key = HashTable::new();
             shard.merge_spares(texts);
-        }
+        });
         let order = (0_u32..).zip(&shards).flat_map(|(at, shard)| (0..shard.len).map(move |index| Slot(index * SHARDS + at))).collect();
         let mut calls = Calls { shards, order, duplicates };
         calls.sort(texts);
@@ -519,12 +526,16 @@ impl Calls {
     }
 
     fn sort(&mut self, texts: &Texts) {
-        let mut order = std::mem::take(&mut self.order);
-        order.par_sort_unstable_by(|&a, &b| match (self.at(a), self.at(b)) {
-            (Some(a), Some(b)) => a.order(b, texts),
-            _ => Ordering::Equal,
+        // With the time at hand few calls have to be looked at.
+        let mut order: Vec<(i64, Slot)> = self.order.drain(..).map(|slot| (0, slot)).collect();
+        order.par_iter_mut().for_each(|(time, slot)| *time = self.at(*slot).map_or(i64::MAX, |call| call.time));
+        order.par_sort_unstable_by(|&(time, slot), &(other_time, other)| {
+            time.cmp(&other_time).then_with(|| match (self.at(slot), self.at(other)) {
+                (Some(a), Some(b)) => a.order(b, texts),
+                _ => Ordering::Equal,
+            })
         });
-        self.order = order;
+        self.order.extend(order.into_iter().map(|(_, slot)| slot));
     }
 
     /// Merges calls of one event id that had different keys: one copy lost its `sharedEventID` on the way. Returns where those that fell away went.
@@ -754,13 +765,16 @@ mod tests {
                 insert(&collector, &texts, &file.to_string(), one);
             }
             let calls = collector.finish(&texts);
-            let names = &texts.names;
+            let Texts { names, locations } = texts;
+            let locations = locations.finish();
             assert_eq!(calls.len() + usize::try_from(calls.duplicates()).unwrap(), made.len());
             calls
                 .iter()
                 .map(|(_, call)| {
-                    let file = texts.locations.get(call.file).unwrap().parse().unwrap();
-                    (call.event_id.text(names).unwrap(), names.text(call.caller).unwrap().to_string(), file, call.session_token_bytes)
+                    let mut file = String::new();
+                    locations.write(call.file, &mut file);
+                    let file = file.parse().unwrap();
+                    (call.event_id.text(&names).unwrap(), names.text(call.caller).unwrap().to_string(), file, call.session_token_bytes)
                 })
                 .collect::<Vec<_>>()
         };

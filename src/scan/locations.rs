@@ -44,11 +44,6 @@ impl Locations {
         self.0.write().unwrap_or_else(PoisonError::into_inner).insert(location)
     }
 
-    /// The name of the file of this number; None when there is none.
-    pub(super) fn get(&self, number: u32) -> Option<String> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).parts(number).map(|parts| parts.concat())
-    }
-
     /// The order of two files by their names.
     pub(super) fn order(&self, a: u32, b: u32) -> Ordering {
         if a == b {
@@ -59,9 +54,20 @@ impl Locations {
         bytes(a).cmp(bytes(b))
     }
 
-    /// Forgets what only inserting needs.
-    pub(super) fn finish(&mut self) {
-        self.0.get_mut().unwrap_or_else(PoisonError::into_inner).by_path = FxHashMap::default();
+    /// All names, without what only inserting needs.
+    pub(super) fn finish(self) -> FileNames {
+        let inner = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
+        FileNames(Inner { by_path: FxHashMap::default(), ..inner })
+    }
+}
+
+/// The names of files when all are known: read without a lock.
+pub(super) struct FileNames(Inner);
+
+impl FileNames {
+    /// Adds the name of the file of this number to `text`; nothing when there is none.
+    pub(super) fn write(&self, number: u32, text: &mut String) {
+        self.0.parts(number).into_iter().flatten().for_each(|part| text.push_str(part));
     }
 }
 
@@ -113,9 +119,15 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn written(names: &FileNames, number: u32) -> String {
+        let mut text = String::new();
+        names.write(number, &mut text);
+        text
+    }
+
     #[test]
     fn names_as_cloudtrail_gives_them_take_a_third_of_their_length() {
-        let mut locations = Locations::default();
+        let locations = Locations::default();
         let name = |at: u32| {
             format!(
                 "AWSLogs/o-example/111122223333/CloudTrail/us-east-1/2026/07/{:02}/111122223333_CloudTrail_us-east-1_202607{:02}T{:04}Z_{:016x}.json.gz",
@@ -126,9 +138,9 @@ mod tests {
             )
         };
         (0..10_000).for_each(|at| assert_eq!(locations.insert(&name(at)), at));
-        locations.finish();
-        assert!((0..10_000).all(|at| locations.get(at).as_deref() == Some(&name(at))));
-        let inner = locations.0.into_inner().unwrap();
+        let names = locations.finish();
+        assert!((0..10_000).all(|at| written(&names, at) == name(at)));
+        let inner = names.0;
         let bytes = inner.middles.len() + inner.files.len() * size_of::<File>();
         assert!(bytes / 10_000 < name(0).len() / 3, "{} bytes a name", bytes / 10_000);
     }
@@ -136,17 +148,18 @@ mod tests {
     proptest! {
         #[test]
         fn every_name_comes_back_and_keeps_its_order(names in proptest::collection::vec("[ab/é€.]{0,12}", 1..20)) {
-            let mut locations = Locations::default();
+            let locations = Locations::default();
             let numbers: Vec<u32> = names.iter().map(|name| locations.insert(name)).collect();
-            locations.finish();
             for (&number, name) in numbers.iter().zip(&names) {
-                let found = locations.get(number);
-                prop_assert_eq!(found.as_deref(), Some(name.as_str()));
                 for (&other, its_name) in numbers.iter().zip(&names) {
                     prop_assert_eq!(locations.order(number, other), name.cmp(its_name));
                 }
             }
-            prop_assert_eq!(locations.get(u32::try_from(names.len()).unwrap()), None);
+            let finished = locations.finish();
+            for (&number, name) in numbers.iter().zip(&names) {
+                prop_assert_eq!(&written(&finished, number), name);
+            }
+            prop_assert_eq!(written(&finished, u32::try_from(names.len()).unwrap()), "");
         }
     }
 }

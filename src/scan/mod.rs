@@ -19,13 +19,13 @@ use crate::record::{Damage, Found, Kind, Limits, Reader, Reason, Strings};
 use crate::sts_call::{self, Outcome, StsCall};
 use crate::trail::{Day, Entry, Folder, Listing, LogFile};
 
-pub use calls::{Call, Calls, EventId, Slot};
+pub use calls::{Call, Calls, EventId, Slot, UUID_CHARS};
 use calls::{Collector, Texts};
-use locations::Locations;
+use locations::FileNames;
 use names::Lately;
-pub use names::{Name, Names};
-use requests::Remembered;
+pub use names::{Name, Names, ReadNames};
 pub use requests::{Facts, Fingerprint, RequestId, Requests, fingerprint};
+use requests::{Interner, Remembered};
 
 /// Which calls to keep.
 #[derive(Clone, Debug, Default)]
@@ -63,7 +63,8 @@ impl Filter {
 
     /// True when the kept row of a call passes.
     fn keeps(&self, call: &Call, names: &Names) -> bool {
-        among(&self.accounts, names.text(call.account).as_deref()) && self.matches_role(names.text(call.role).as_deref())
+        (self.accounts.is_empty() || among(&self.accounts, names.text(call.account).as_deref()))
+            && (self.roles.is_empty() || self.matches_role(names.text(call.role).as_deref()))
     }
 }
 
@@ -173,13 +174,22 @@ pub struct Scan {
     pub requests: Requests,
     /// What was read and what was not.
     pub coverage: Coverage,
-    locations: Locations,
+    locations: FileNames,
 }
 
 impl Scan {
     /// Where the record of `call` stands: the file and, after `#`, the number of the record in it, from 1.
     pub fn location(&self, call: &Call) -> String {
-        format!("{}#{}", self.locations.get(call.file).unwrap_or_default(), call.record)
+        let mut text = String::new();
+        self.write_location(call, &mut text);
+        text
+    }
+
+    /// Adds [`Scan::location`] to `text`.
+    pub fn write_location(&self, call: &Call, text: &mut String) {
+        self.locations.write(call.file, text);
+        text.push('#');
+        text.push_str(itoa::Buffer::new().format(call.record));
     }
 }
 
@@ -339,7 +349,7 @@ struct Own {
 pub struct Scanner {
     filter: Filter,
     texts: Texts,
-    requests: Requests,
+    requests: Interner,
     collector: Collector,
     own: Mutex<Own>,
 }
@@ -357,7 +367,7 @@ pub fn scan(listing: Listing, filter: &Filter, profile: Profile, progress: &(dyn
 impl Scanner {
     /// Has no calls yet, and keeps those that pass `filter`.
     pub fn new(filter: Filter) -> Scanner {
-        Scanner { filter, texts: Texts::default(), requests: Requests::default(), collector: Collector::default(), own: Mutex::default() }
+        Scanner { filter, texts: Texts::default(), requests: Interner::default(), collector: Collector::default(), own: Mutex::default() }
     }
 
     /// Reads every file of `listing` as [`scan`] does. With a recorder the calls go there, whatever the filter, and here only those files are counted that the
@@ -421,7 +431,7 @@ impl Scanner {
 
     /// All calls, each once, their requests not yet packed.
     pub fn gather(self) -> Gathered {
-        let Scanner { filter, mut texts, requests, collector, own } = self;
+        let Scanner { filter, texts, requests, collector, own } = self;
         let Own { mut coverage, sightings, .. } = own.into_inner().unwrap_or_else(PoisonError::into_inner);
         coverage.unreadable.sort();
         coverage.denied.sort();
@@ -429,8 +439,8 @@ impl Scanner {
         coverage.duplicates = calls.duplicates();
         assign_regimes(&mut calls, sightings);
         coverage.filtered += calls.retain(|call| filter.keeps(call, &texts.names));
-        texts.locations.finish();
-        Gathered(Scan { calls, names: texts.names, requests, coverage, locations: texts.locations })
+        let Texts { names, locations } = texts;
+        Gathered(Scan { calls, names, requests: requests.finish(), coverage, locations: locations.finish() })
     }
 
     /// Keeps `call` unless the filter leaves it out. `place` is the number of `location` where it has one yet; the request is asked for only if need be.

@@ -1,6 +1,6 @@
 //! Texts that stand in many calls (roles, callers, accounts, regions), each kept once.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use rustc_hash::FxHashMap;
 
@@ -87,5 +87,20 @@ impl Names {
     pub fn text(&self, name: Name) -> Option<Arc<str>> {
         let at = usize::try_from(name.0).ok()?;
         self.0.read().unwrap_or_else(PoisonError::into_inner).texts.get(at).cloned()
+    }
+
+    /// For many texts at once. While this lives no text is new: [`Names::intern`] waits for it.
+    pub fn read(&self) -> ReadNames<'_> {
+        ReadNames(self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// The texts of one scan, held to be read.
+pub struct ReadNames<'a>(RwLockReadGuard<'a, Inner>);
+
+impl ReadNames<'_> {
+    /// As [`Names::text`].
+    pub fn text(&self, name: Name) -> Option<&str> {
+        self.0.texts.get(usize::try_from(name.0).ok()?).map(|text| &**text)
     }
 }

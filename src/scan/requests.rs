@@ -14,6 +14,16 @@ use crate::sts_call::RequestTexts;
 /// SHA-256 of a canonical request: role, policy without white space, ARNs and tags in order; not the session name.
 pub type Fingerprint = [u8; 32];
 
+/// `bytes` as lower-case hexadecimal digits; `DIGITS` is twice their number.
+pub(super) fn hexadecimal<const DIGITS: usize>(bytes: &[u8]) -> [u8; DIGITS] {
+    let digit = |half: u8| if half < 10 { b'0' + half } else { b'a' + half - 10 };
+    let mut text = [0; DIGITS];
+    for (digits, byte) in text.as_chunks_mut::<2>().0.iter_mut().zip(bytes) {
+        *digits = [digit(byte >> 4), digit(byte & 15)];
+    }
+    text
+}
+
 /// Stands for a distinct request of one scan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RequestId(u32);
@@ -109,9 +119,14 @@ fn canonical(role_arn: Option<&str>, request: &mut Request) -> (Fingerprint, Box
     (digest.finalize().into(), body)
 }
 
-/// The distinct requests of a scan.
-pub struct Requests {
+/// Takes the distinct requests of a scan from many threads.
+pub(super) struct Interner {
     shards: Vec<Mutex<Shard>>,
+}
+
+/// The distinct requests of a scan, when all have come: read without locks.
+pub struct Requests {
+    shards: Vec<Shard>,
     profile: Profile,
 }
 
@@ -131,6 +146,11 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// The fingerprint as 64 hexadecimal digits in ASCII.
+    pub fn fingerprint_digits(&self) -> [u8; 64] {
+        hexadecimal(&self.fingerprint)
+    }
+
     /// Packed bytes by part under `regime`.
     pub fn parts(&self, regime: Regime) -> Parts {
         let [old, new] = self.parts;
@@ -141,42 +161,20 @@ impl Facts {
     }
 }
 
-impl Default for Requests {
-    fn default() -> Requests {
-        Requests { shards: (0..SHARDS).map(|_| Mutex::default()).collect(), profile: Profile::builtin() }
+impl Default for Interner {
+    fn default() -> Interner {
+        Interner { shards: (0..SHARDS).map(|_| Mutex::default()).collect() }
     }
 }
 
-impl Requests {
-    /// Packs every request by `profile`. Which figures fit is known only when all requests are.
-    pub(super) fn pack(&mut self, profile: Profile) {
-        self.shards.par_iter_mut().for_each(|shard| {
-            for stored in &mut shard.get_mut().unwrap_or_else(PoisonError::into_inner).stored {
-                if let Some(request) = decode(&stored.body) {
-                    stored.parts = pack_both(&request, &profile);
-                }
-            }
-        });
-        self.profile = profile;
-    }
-
-    /// The figures the requests are packed by.
-    pub fn profile(&self) -> &Profile {
-        &self.profile
-    }
-
-    /// How the engine sizes a session under `regime`.
-    pub fn sizing(&self, regime: Regime) -> &Sizing {
-        self.profile.sizing(regime)
-    }
-
+impl Interner {
     fn shard(&self, at: u32) -> Option<std::sync::MutexGuard<'_, Shard>> {
         let shard = self.shards.get(usize::try_from(at).ok()?)?;
         Some(shard.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The id of `request` made for `role_arn`.
-    pub fn intern(&self, role_arn: Option<&str>, mut request: Request) -> RequestId {
+    pub(super) fn intern(&self, role_arn: Option<&str>, mut request: Request) -> RequestId {
         let (fingerprint, body) = canonical(role_arn, &mut request);
         let place = Place::of(&fingerprint);
         let Some(mut shard) = self.shard(place.shard) else { return RequestId::NONE };
@@ -184,7 +182,7 @@ impl Requests {
         index.map_or(RequestId::NONE, |index| place.id(index))
     }
 
-    /// The id of the request of this fingerprint, which [`Requests::fill`] will bring if it is not there.
+    /// The id of the request of this fingerprint, which [`Interner::fill`] will bring if it is not there.
     pub(super) fn reserve(&self, fingerprint: &Fingerprint) -> RequestId {
         let place = Place::of(fingerprint);
         let Some(mut shard) = self.shard(place.shard) else { return RequestId::NONE };
@@ -223,17 +221,48 @@ impl Requests {
         true
     }
 
-    fn stored<T>(&self, id: RequestId, see: impl FnOnce(&Stored) -> T) -> Option<T> {
+    /// All that have come, not yet packed.
+    pub(super) fn finish(self) -> Requests {
+        let shard = |shard: Mutex<Shard>| {
+            let shard = shard.into_inner().unwrap_or_else(PoisonError::into_inner);
+            // Nothing is looked for by fingerprint any more.
+            Shard { by_fingerprint: HashTable::new(), ..shard }
+        };
+        Requests { shards: self.shards.into_iter().map(shard).collect(), profile: Profile::builtin() }
+    }
+}
+
+impl Requests {
+    /// Packs every request by `profile`. Which figures fit is known only when all requests are.
+    pub(super) fn pack(&mut self, profile: Profile) {
+        self.shards.par_iter_mut().flat_map(|shard| &mut shard.stored).for_each(|stored| {
+            if let Some(request) = decode(&stored.body) {
+                stored.parts = pack_both(&request, &profile);
+            }
+        });
+        self.profile = profile;
+    }
+
+    /// The figures the requests are packed by.
+    pub fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
+    /// How the engine sizes a session under `regime`.
+    pub fn sizing(&self, regime: Regime) -> &Sizing {
+        self.profile.sizing(regime)
+    }
+
+    fn stored(&self, id: RequestId) -> Option<&Stored> {
         if id == RequestId::NONE {
             return None;
         }
-        let shard = self.shard(id.0 % SHARDS)?;
-        shard.stored.get((id.0 / SHARDS) as usize).map(see)
+        self.shards.get((id.0 % SHARDS) as usize)?.stored.get((id.0 / SHARDS) as usize)
     }
 
     /// What the tables show of `id`; None for [`RequestId::NONE`].
     pub fn facts(&self, id: RequestId) -> Option<Facts> {
-        self.stored(id, |one| Facts {
+        self.stored(id).map(|one| Facts {
             fingerprint: one.fingerprint,
             parts: one.parts,
             policy_arns: one.policy_arns,
@@ -244,12 +273,12 @@ impl Requests {
 
     /// The request itself, its policy without white space; None for [`RequestId::NONE`].
     pub fn request(&self, id: RequestId) -> Option<Request> {
-        self.stored(id, |one| decode(&one.body)).flatten()
+        decode(&self.stored(id)?.body)
     }
 
     /// How many distinct requests there are.
     pub fn len(&self) -> usize {
-        (0..SHARDS).filter_map(|at| self.shard(at)).map(|shard| shard.stored.len()).sum()
+        self.shards.iter().map(|shard| shard.stored.len()).sum()
     }
 
     /// True when no request was seen.
@@ -281,7 +310,7 @@ const REMEMBERED_BYTES: usize = 1 << 20;
 impl Remembered {
     /// The id of the request that `texts` make, made for `role_arn`, and the characters of its policy as sent; None where the texts have to be read with
     /// the whole record.
-    pub(super) fn id(&mut self, requests: &Requests, role_arn: Option<&str>, texts: &RequestTexts<'_>) -> Option<(RequestId, Option<u32>)> {
+    pub(super) fn id(&mut self, requests: &Interner, role_arn: Option<&str>, texts: &RequestTexts<'_>) -> Option<(RequestId, Option<u32>)> {
         self.text.clear();
         texts.write_key(&mut self.text);
         self.text.push(u8::from(role_arn.is_some()));
@@ -423,9 +452,9 @@ mod tests {
 
     #[test]
     fn a_request_comes_back_as_it_was_but_for_order_and_white_space() {
-        let requests = Requests::default();
+        let requests = Interner::default();
         let id = requests.intern(Some("arn:aws:iam::111122223333:role/r"), request());
-        let back = requests.request(id).unwrap();
+        let back = requests.finish().request(id).unwrap();
         assert_eq!(back.policy.as_deref(), Some("{\"Version\":\"2012-10-17\"}"));
         assert_eq!(back.policy_arns, ["arn:a", "arn:b"]);
         assert_eq!(back.tags.len(), 2);
@@ -441,7 +470,7 @@ mod tests {
 
     #[test]
     fn order_and_white_space_make_no_other_request_but_the_role_does() {
-        let requests = Requests::default();
+        let requests = Interner::default();
         let first = requests.intern(Some("r"), request());
         let mut turned = request();
         turned.tags.reverse();
@@ -450,12 +479,12 @@ mod tests {
         assert_eq!(requests.intern(Some("r"), turned), first);
         assert_ne!(requests.intern(Some("s"), request()), first);
         assert_ne!(requests.intern(None, request()), first);
-        assert_eq!(requests.len(), 3);
+        assert_eq!(requests.finish().len(), 3);
     }
 
     #[test]
     fn texts_that_run_together_alike_are_not_the_same_request() {
-        let requests = Requests::default();
+        let requests = Interner::default();
         let tag = |key: &str, value: &str| Request { tags: vec![(key.to_owned(), value.to_owned())], ..Request::default() };
         assert_ne!(requests.intern(None, tag("ab", "c")), requests.intern(None, tag("a", "bc")));
     }
