@@ -21,7 +21,7 @@ const DOORS: [(&str, &[&str]); 25] = [
     ("multiversion", &["record"]),
     ("wide", &["record", "sts_call"]),
     ("simdutf8", &["record"]),
-    ("memchr", &["record", "report"]),
+    ("memchr", &["record"]),
     ("hashbrown", &["scan"]),
     ("polars", &["report", "state"]),
     ("polars_parquet", &["report"]),

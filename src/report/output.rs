@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use polars::prelude::{DataFrame, PolarsError};
 use rayon::prelude::*;
@@ -12,11 +13,14 @@ use super::frame::{Cell, Rows};
 use super::place::{Written, key_of_day};
 use super::{Format, Layout, ReportError, csv, json, parquet};
 
-/// Rows a batch: a Parquet row group, some 40 MB while it is made. While one is written the next is made.
-const BATCH_ROWS: usize = 32_768;
+/// Rows of a Parquet row group: some 20 MB until it is written.
+const ROW_GROUP_ROWS: usize = 32_768;
+
+/// Rows made at once, while those before them are written; row groups consist of whole batches.
+const BATCH_ROWS: usize = 8_192;
 
 /// Rows that one thread makes at a time.
-const PART_ROWS: usize = 1024;
+const PART_ROWS: usize = 512;
 
 /// Rows that follow each other, in the forms asked for.
 struct Part {
@@ -35,11 +39,13 @@ enum Writer {
 /// The files of a table, or of one day of it.
 struct Files(Vec<(Writer, Written)>);
 
-/// Items of one table, or of one day of it, that become one row group.
+/// Items of one file that follow each other, at most a batch of them.
 #[derive(Clone, Copy)]
-struct Group<'a, T> {
+struct Stretch<'a, T> {
     day: Option<i32>,
     items: &'a [T],
+    ends_row_group: bool,
+    ends_file: bool,
 }
 
 /// One table in all its forms.
@@ -53,6 +59,8 @@ pub(super) struct Output {
     folder: PathBuf,
     /// Files that further rows belong to.
     open: Option<Files>,
+    /// Memory of rows that were written: fresh memory costs as much as to fill it.
+    spare: Mutex<Vec<Vec<u8>>>,
 }
 
 impl Output {
@@ -62,7 +70,16 @@ impl Output {
         let left_out = usize::from(by_day && table.columns.first().is_some_and(|column| column.name == "day"));
         let columns: &'static [Column] = table.columns.get(left_out..).unwrap_or_default();
         let table = Table { columns, ..table };
-        let mut output = Output { table, formats: formats.to_vec(), layout, by_day, left_out, folder: folder.to_owned(), open: None };
+        let mut output = Output {
+            table,
+            formats: formats.to_vec(),
+            layout,
+            by_day,
+            left_out,
+            folder: folder.to_owned(),
+            open: None,
+            spare: Mutex::default(),
+        };
         if !by_day {
             output.open = Some(output.files(None)?);
         }
@@ -105,10 +122,14 @@ impl Output {
         ReportError::Table { table: self.table.name, source }
     }
 
+    fn spare(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The rows of `items`, at most [`PART_ROWS`].
     fn part<T>(&self, items: &[T], rows: &impl Fn(&[T], &mut dyn FnMut(&[Cell<'_>]))) -> Result<Part, ReportError> {
         let asked = |format| self.formats.contains(&format);
-        let mut csv = asked(Format::Csv).then(|| Vec::with_capacity(items.len() * 256));
+        let mut csv = asked(Format::Csv).then(|| self.spare().pop().unwrap_or_default());
         let mut json = asked(Format::Json).then(|| json::Rows::new(self.table.columns));
         let mut frame = asked(Format::Parquet).then(|| Rows::new(self.table, items.len()));
         rows(items, &mut |row| {
@@ -127,37 +148,40 @@ impl Output {
         Ok(Part { csv, json, frame })
     }
 
-    /// The rows of each group of a batch.
+    /// The rows of each stretch of a batch.
     fn make<T: Sync>(
         &self,
-        batch: &[Group<'_, T>],
+        batch: &[Stretch<'_, T>],
         rows: &(impl Fn(&[T], &mut dyn FnMut(&[Cell<'_>])) + Sync),
     ) -> Result<Vec<Vec<Part>>, ReportError> {
-        let parts = |group: &Group<'_, T>| group.items.par_chunks(PART_ROWS).map(|items| self.part(items, rows)).collect();
+        let parts = |stretch: &Stretch<'_, T>| stretch.items.par_chunks(PART_ROWS).map(|items| self.part(items, rows)).collect();
         batch.par_iter().map(parts).collect()
     }
 
-    /// Writes one row group to its files: those that are open, or else those of its day. Returns them where `more` is to come, else what was written.
-    fn write(
+    /// Writes the rows of one stretch to its files: those that are open, or else those of its day. Returns them where more is to come, else what was written.
+    fn write<T: Sync>(
         &self,
         open: Option<Files>,
-        day: Option<i32>,
-        parts: &[Part],
-        more: bool,
+        stretch: &Stretch<'_, T>,
+        parts: Vec<Part>,
     ) -> Result<(Option<Files>, Vec<Written>), ReportError> {
-        let mut files = open.map_or_else(|| self.files(day), Ok)?;
+        let mut files = open.map_or_else(|| self.files(stretch.day), Ok)?;
         files.0.par_iter_mut().with_max_len(1).try_for_each(|(writer, written)| {
             let io = |source: io::Error| ReportError::Io { path: written.path.clone(), source };
             match writer {
                 Writer::Csv(csv) => parts.iter().filter_map(|part| part.csv.as_ref()).try_for_each(|rows| csv.write(rows)).map_err(io),
                 Writer::Json(json) => parts.iter().filter_map(|part| part.json.as_ref()).try_for_each(|rows| json.write(rows)).map_err(io),
                 Writer::Parquet(parquet) => {
-                    let frames: Vec<&DataFrame> = parts.iter().filter_map(|part| part.frame.as_ref()).collect();
-                    parquet.write(&frames).map_err(|source| self.broken(source))
+                    parts.iter().filter_map(|part| part.frame.clone()).for_each(|frame| parquet.push(frame));
+                    if stretch.ends_row_group { parquet.write().map_err(|source| self.broken(source)) } else { Ok(()) }
                 }
             }
         })?;
-        if more { Ok((Some(files), Vec::new())) } else { Ok((None, self.close(files)?)) }
+        self.spare().extend(parts.into_iter().filter_map(|part| part.csv).map(|mut rows| {
+            rows.clear();
+            rows
+        }));
+        if stretch.ends_file { Ok((None, self.close(files)?)) } else { Ok((Some(files), Vec::new())) }
     }
 
     fn close(&self, files: Files) -> Result<Vec<Written>, ReportError> {
@@ -181,42 +205,33 @@ impl Output {
         day: impl Fn(&T) -> Option<i32>,
         rows: impl Fn(&[T], &mut dyn FnMut(&[Cell<'_>])) + Sync,
     ) -> Result<Vec<Written>, ReportError> {
-        let groups: Vec<Group<'_, T>> = if self.by_day {
+        let stretches = if self.by_day {
             let days = items.chunk_by(|one, next| day(one) == day(next));
-            days.flat_map(|items| {
-                let day = items.first().and_then(&day);
-                items.chunks(BATCH_ROWS).map(move |items| Group { day, items })
-            })
-            .collect()
+            days.flat_map(|items| stretches(items.first().and_then(&day), items)).collect()
         } else {
-            items.chunks(BATCH_ROWS).map(|items| Group { day: None, items }).collect()
+            stretches(None, items)
         };
-        let mut rest = batches(&groups);
         let mut open = self.open.take();
+        let make = |batch| self.make(batch, &rows).map(|parts| (batch, parts));
         let mut written = Vec::new();
-        let mut made = rest.next().map(|batch| self.make(batch, &rows).map(|parts| (batch, parts))).transpose()?;
+        let mut batches = batches(&stretches);
+        let mut made = batches.next().map(make).transpose()?;
         while let Some((batch, parts)) = made {
-            let next = rest.next();
-            // A day may go on in the next batch; a whole table is closed when all is written.
-            let goes_on = |at| {
-                at + 1 == batch.len()
-                    && (!self.by_day || next.and_then(<[_]>::first).map(|group| group.day) == batch.last().map(|group| group.day))
-            };
-            let mut of_groups: Vec<_> =
-                batch.iter().zip(&parts).enumerate().map(|(at, (group, parts))| (None, group.day, parts, goes_on(at))).collect();
-            if let Some((first, ..)) = of_groups.first_mut() {
+            let mut work: Vec<_> = batch.iter().zip(parts).map(|(stretch, parts)| (None, stretch, parts)).collect();
+            if let Some((first, ..)) = work.first_mut() {
                 *first = open.take();
             }
-            let write = || {
-                of_groups.into_par_iter().map(|(open, day, parts, more)| self.write(open, day, parts, more)).collect::<Result<Vec<_>, _>>()
-            };
-            let (done, next) = rayon::join(write, || next.map(|batch| self.make(batch, &rows).map(|parts| (batch, parts))).transpose());
-            for (left, complete) in done? {
-                open = left;
+            let write =
+                || work.into_par_iter().map(|(open, stretch, parts)| self.write(open, stretch, parts)).collect::<Result<Vec<_>, _>>();
+            let next = batches.next();
+            let (done, next) = rayon::join(write, || next.map(make).transpose());
+            for (still_open, complete) in done? {
+                open = still_open;
                 written.extend(complete);
             }
             made = next?;
         }
+        // Of a table without rows.
         if let Some(files) = open {
             written.extend(self.close(files)?);
         }
@@ -224,13 +239,28 @@ impl Output {
     }
 }
 
-/// Groups that follow each other, together of at most [`BATCH_ROWS`] items: of each file one at most.
-fn batches<'a, 'b, T>(groups: &'b [Group<'a, T>]) -> impl Iterator<Item = &'b [Group<'a, T>]> {
-    let mut rest = groups;
+/// The stretches of one file.
+fn stretches<T>(day: Option<i32>, items: &[T]) -> Vec<Stretch<'_, T>> {
+    let row_groups = items.chunks(ROW_GROUP_ROWS);
+    let mut stretches: Vec<_> = row_groups
+        .flat_map(|items| {
+            let last = items.len().div_ceil(BATCH_ROWS);
+            (1..).zip(items.chunks(BATCH_ROWS)).map(move |(at, items)| Stretch { day, items, ends_row_group: at == last, ends_file: false })
+        })
+        .collect();
+    if let Some(last) = stretches.last_mut() {
+        last.ends_file = true;
+    }
+    stretches
+}
+
+/// Stretches that follow each other, together of at most [`BATCH_ROWS`] items: of each file one at most, since only its last is shorter.
+fn batches<'a, 'b, T>(stretches: &'b [Stretch<'a, T>]) -> impl Iterator<Item = &'b [Stretch<'a, T>]> {
+    let mut rest = stretches;
     std::iter::from_fn(move || {
         let mut items = 0;
-        let fits = |group: &&Group<'_, T>| {
-            items += group.items.len();
+        let fits = |stretch: &&Stretch<'_, T>| {
+            items += stretch.items.len();
             items <= BATCH_ROWS
         };
         let (batch, after) = rest.split_at(rest.iter().take_while(fits).count());
@@ -268,7 +298,7 @@ mod tests {
                 row(&[
                     Cell::Date(Some(day)),
                     Cell::Count(Some(i64::try_from(number).unwrap())),
-                    Cell::Text(Some(&*text).filter(|_| number % 3 > 0)),
+                    Cell::Text(Some(&*text).filter(|_| !number.is_multiple_of(3))),
                 ]);
             }
         };
@@ -282,13 +312,13 @@ mod tests {
         days.enumerate().map(|(number, day)| (day, number)).collect()
     }
 
-    /// More than a part, more than a batch, exactly one, and days that share one.
-    const DAYS: [usize; 6] = [1, PART_ROWS + 1, BATCH_ROWS + 1, 5, BATCH_ROWS, 2];
+    /// More than a part, more than a row group, exactly a batch, and days that share one.
+    const DAYS: [usize; 6] = [1, PART_ROWS + 1, ROW_GROUP_ROWS + 1, 5, BATCH_ROWS, 2];
 
     #[test]
     fn every_row_is_written_once_and_in_order_to_the_file_of_its_day() {
         let items = days(&DAYS);
-        let text = |number: usize| if number % 3 > 0 { format!("the text of row {number}") } else { String::new() };
+        let text = |number: usize| if !number.is_multiple_of(3) { format!("the text of row {number}") } else { String::new() };
         let expected = items.chunk_by(|one, next| one.0 == next.0).map(|items| {
             let rows = items.iter().map(|&(_, number)| format!("{number},{}\r\n", text(number)));
             (key_of_day("rows", items[0].0), format!("number,text\r\n{}", rows.collect::<String>()).into_bytes())
@@ -301,18 +331,18 @@ mod tests {
     }
 
     #[test]
-    fn parquet_has_the_rows_in_row_groups_of_one_batch_each() {
+    fn parquet_has_the_rows_in_row_groups_of_one_size() {
         let items = days(&DAYS);
         let [(_, file)] = &written(&items, Format::Parquet, Layout::Flat)[..] else { panic!("one file") };
         let mut reader = ParquetReader::new(io::Cursor::new(file));
         let groups: Vec<usize> = reader.get_metadata().unwrap().row_groups.iter().map(|group| group.num_rows()).collect();
         let (last, whole) = groups.split_last().unwrap();
-        assert!(whole.iter().all(|&rows| rows == BATCH_ROWS) && *last == items.len() % BATCH_ROWS, "{groups:?}");
+        assert!(whole == [ROW_GROUP_ROWS] && *last == items.len() - ROW_GROUP_ROWS, "{groups:?}");
         let frame = reader.finish().unwrap();
         let (numbers, texts) = (frame.column("number").unwrap().i64().unwrap(), frame.column("text").unwrap().str().unwrap());
         let expected: Vec<String> = items.iter().map(|(_, number)| format!("the text of row {number}")).collect();
         assert!(numbers.iter().map(|number| usize::try_from(number.unwrap()).unwrap()).eq(0..items.len()));
-        assert!((0..).zip(&expected).all(|(number, text)| texts.get(number) == Some(&**text).filter(|_| number % 3 > 0)));
+        assert!((0..).zip(&expected).all(|(number, text)| texts.get(number) == Some(&**text).filter(|_| !number.is_multiple_of(3))));
     }
 
     #[test]
@@ -321,7 +351,7 @@ mod tests {
         let [(_, file)] = &written(&items, Format::Json, Layout::Flat)[..] else { panic!("one file") };
         let rows: Vec<serde_json::Value> = serde_json::from_slice(file).unwrap();
         let expected = |&(day, number): &(i32, usize)| {
-            let text = Some(format!("the text of row {number}")).filter(|_| number % 3 > 0);
+            let text = Some(format!("the text of row {number}")).filter(|_| !number.is_multiple_of(3));
             serde_json::json!({ "day": super::super::date_text(day), "number": number, "text": text })
         };
         assert!(rows.iter().eq(items.iter().map(expected).collect::<Vec<_>>().iter()));
