@@ -3,6 +3,7 @@
 mod old_calls;
 
 use std::borrow::Cow;
+use std::cell::LazyCell;
 use std::cmp::Ordering;
 
 use rustc_hash::FxHashMap;
@@ -114,8 +115,11 @@ fn token_offset(scan: &Scan, slots: &[Slot]) -> f64 {
         Some(f64::from(logged) - token_bytes(&facts.parts(regime), &call.session(), scan.requests.sizing(regime)).value)
     };
     let mut differences: Vec<f64> = slots.iter().filter_map(difference).collect();
-    differences.sort_unstable_by(f64::total_cmp);
-    differences.get(differences.len() / 2).copied().unwrap_or(0.0)
+    if differences.is_empty() {
+        return 0.0;
+    }
+    let middle = differences.len() / 2;
+    *differences.select_nth_unstable_by(middle, f64::total_cmp).1
 }
 
 /// What a series is measured against.
@@ -140,8 +144,8 @@ impl Limit<'_> {
 /// The size of `call` against `limit`, in points: what STS logged where it can be expressed so, else what the engine says.
 ///
 /// The token's length joins the regimes: a call of the old one weighs under the new limit what its token weighed. Where that was not logged, it is what the
-/// engine says and `offset` bytes. A call that was not granted has no token that could break anything behind STS.
-fn size_percent(call: &Call, parts: Option<&Parts>, session: &Session, limit: Limit<'_>, offset: f64) -> Option<f64> {
+/// engine says and `offset` bytes, which only then are asked for. A call that was not granted has no token that could break anything behind STS.
+fn size_percent(call: &Call, parts: Option<&Parts>, session: &Session, limit: Limit<'_>, offset: &dyn Fn() -> f64) -> Option<f64> {
     if limit.ceiling.is_some() && call.outcome != Outcome::Granted {
         return None;
     }
@@ -156,7 +160,7 @@ fn size_percent(call: &Call, parts: Option<&Parts>, session: &Session, limit: Li
                 // Against STS's own limit the factor is 1, and what was logged stays what it is.
                 return Some(observed * (f64::from(limit.sizing.limit_bytes) / limit.bytes()));
             }
-            parts.map(|parts| limit.points((token_bytes(parts, session, limit.sizing).value + offset).max(0.0)))
+            parts.map(|parts| limit.points((token_bytes(parts, session, limit.sizing).value + offset()).max(0.0)))
         }
         Regime::PackedPolicy => {
             if call.regime != Some(Regime::SessionToken)
@@ -169,7 +173,7 @@ fn size_percent(call: &Call, parts: Option<&Parts>, session: &Session, limit: Li
     }
 }
 
-fn point(scan: &Scan, call: &Call, limit: Limit<'_>, offset: f64) -> Point {
+fn point(scan: &Scan, call: &Call, limit: Limit<'_>, offset: &dyn Fn() -> f64) -> Point {
     let regime = limit.sizing.regime;
     let parts = scan.requests.facts(call.request).map(|facts| facts.parts(regime));
     let size = size_percent(call, parts.as_ref(), &call.session(), limit, offset);
@@ -249,7 +253,7 @@ struct Judged {
     worst: Option<Slot>,
 }
 
-fn judged(scan: &Scan, slots: &[Slot], limit: Limit<'_>, offset: f64, end_day: i32) -> Option<(Judged, Vec<Day>)> {
+fn judged(scan: &Scan, slots: &[Slot], limit: Limit<'_>, offset: &dyn Fn() -> f64, end_day: i32) -> Option<(Judged, Vec<Day>)> {
     let mut worst: Option<(Slot, f64)> = None;
     let mut points = Vec::with_capacity(slots.len());
     for &slot in slots {
@@ -275,8 +279,9 @@ fn finding(scan: &Scan, slots: &[Slot], end_day: i32, ceilings: &[&Ceiling], adv
     let latest = scan.calls.get(*slots.last()?)?;
     let regime = latest.regime.unwrap_or(REGIME_TODAY);
     let in_force = Limit { sizing: scan.requests.sizing(regime), ceiling: None };
-    let by_token = regime == Regime::SessionToken || !ceilings.is_empty();
-    let offset = if by_token { token_offset(scan, slots) } else { 0.0 };
+    // Few series have a call that it is needed for.
+    let offset = LazyCell::new(|| token_offset(scan, slots));
+    let offset: &dyn Fn() -> f64 = &|| *offset;
     let (mut nearest, days) = judged(scan, slots, in_force, offset, end_day)?;
     let mut nearest_ceiling = None;
     for &ceiling in ceilings {
@@ -401,7 +406,7 @@ fn unexplained_percent(scan: &Scan, call: &Call, finding: &Finding) -> f64 {
         Regime::PackedPolicy => percent(&parts, &session, sizing).value,
         Regime::SessionToken => limit.points(token_bytes(&parts, &session, sizing).value),
     };
-    let Some(size) = size_percent(call, Some(&parts), &session, limit, 0.0) else { return 0.0 };
+    let Some(size) = size_percent(call, Some(&parts), &session, limit, &|| 0.0) else { return 0.0 };
     // A percentage is logged as a whole number: the engine is right where it says the same.
     let is_whole = sizing.regime == Regime::PackedPolicy || call.session_token_bytes.is_none();
     if is_whole && sizing.rounding.whole(engine) == size.round() { 0.0 } else { size - engine }

@@ -390,6 +390,20 @@ impl Shard {
         index
     }
 
+    /// Puts the calls, all of which `indexes` names, in that order.
+    fn lay_down(&mut self, indexes: &[u32]) {
+        let chunk = |indexes: &[u32]| indexes.iter().filter_map(|&index| self.get(index).copied()).collect();
+        let chunks: Vec<Vec<Call>> = indexes.chunks(CHUNK).map(chunk).collect();
+        self.chunks = chunks;
+        if self.aliases.is_empty() && self.addenda.is_empty() {
+            return;
+        }
+        let places: FxHashMap<u32, u32> = indexes.iter().copied().zip(0..).collect();
+        for (_, index) in self.aliases.iter_mut().chain(&mut self.addenda) {
+            *index = places.get(index).copied().unwrap_or(u32::MAX);
+        }
+    }
+
     /// Merges `call` into the copy of it at `index`.
     fn merge(&mut self, index: u32, call: Call, texts: &Texts) {
         self.duplicates += 1;
@@ -480,6 +494,7 @@ impl Collector {
         let order = (0_u32..).zip(&shards).flat_map(|(at, shard)| (0..shard.len).map(move |index| Slot(index * SHARDS + at))).collect();
         let mut calls = Calls { shards, order, duplicates };
         calls.sort(texts);
+        calls.lay_down();
         let moved = calls.merge_equal_event_ids(texts);
         calls.apply_addenda(&moved, texts);
         calls
@@ -536,6 +551,19 @@ impl Calls {
             })
         });
         self.order.extend(order.into_iter().map(|(_, slot)| slot));
+    }
+
+    /// Puts the calls of each shard in the order of all, so that whoever goes through them goes through memory.
+    fn lay_down(&mut self) {
+        let mut indexes: Vec<Vec<u32>> = self.shards.iter().map(|shard| Vec::with_capacity(shard.len as usize)).collect();
+        for slot in &mut self.order {
+            if let Some(indexes) = indexes.get_mut((slot.0 % SHARDS) as usize) {
+                let index = slot.0 / SHARDS;
+                *slot = Slot(u32::try_from(indexes.len()).unwrap_or(u32::MAX) * SHARDS + slot.0 % SHARDS);
+                indexes.push(index);
+            }
+        }
+        self.shards.par_iter_mut().zip(indexes).for_each(|(shard, indexes)| shard.lay_down(&indexes));
     }
 
     /// Merges calls of one event id that had different keys: one copy lost its `sharedEventID` on the way. Returns where those that fell away went.
