@@ -1,12 +1,12 @@
 use std::cmp::Ordering;
 use std::collections::{HashSet, VecDeque};
+use std::ffi::OsString;
 use std::fmt;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
 use std::path::{Component, Path, PathBuf, is_separator};
 use std::sync::Arc;
-
-use walkdir::{DirEntry, WalkDir};
 
 use super::s3::{self, Remote};
 use super::{Day, LogFile, Memory, Reach, TrailError, Wanted};
@@ -227,7 +227,13 @@ impl Listing {
                 },
             };
             match fs::metadata(&path) {
-                Ok(metadata) if metadata.is_dir() => self.walk = Some(Walk::new(path)),
+                Ok(metadata) if metadata.is_dir() => {
+                    let (walk, wrong) = Walk::new(path);
+                    self.walk = Some(walk);
+                    if wrong.is_some() {
+                        return wrong;
+                    }
+                }
                 Ok(metadata) => {
                     let new = self.seen.as_mut().is_none_or(|seen| seen.is_new(&path));
                     if new {
@@ -242,66 +248,122 @@ impl Listing {
     }
 }
 
-/// One directory being walked.
+/// One directory being walked, links followed.
 #[derive(Debug)]
 struct Walk {
     root: PathBuf,
     canonical_root: PathBuf,
-    entries: walkdir::IntoIter,
+    /// What is left of the directories that the walk is in, the innermost last; each in reverse order.
+    open: Vec<Vec<Found>>,
     /// Canonical targets outside the root of the directory links that were followed.
     linked: Vec<PathBuf>,
     /// The directory of the last file, and the special folder it lies in: the next file is most often beside it.
     last: (PathBuf, Option<Folder>),
 }
 
+/// An entry of a directory. It is asked for its size only when its turn comes, by its name in the open directory, which is cheaper than by its path.
+#[derive(Debug)]
+struct Found {
+    name: OsString,
+    /// What it is, or what a link leads to.
+    kind: Result<fs::FileType, io::Error>,
+    linked: bool,
+    entry: fs::DirEntry,
+}
+
+impl Found {
+    fn new(entry: fs::DirEntry) -> Found {
+        let own = entry.file_type();
+        let linked = own.as_ref().is_ok_and(fs::FileType::is_symlink);
+        let kind = if linked { fs::metadata(entry.path()).map(|target| target.file_type()) } else { own };
+        Found { name: entry.file_name(), kind, linked, entry }
+    }
+
+    fn is_dir(&self) -> bool {
+        self.kind.as_ref().is_ok_and(fs::FileType::is_dir)
+    }
+
+    /// Size and stamp.
+    fn version(&self, path: &Path) -> io::Result<(u64, u64)> {
+        let metadata = if self.linked { fs::metadata(path) } else { self.entry.metadata() }?;
+        Ok((metadata.len(), stamp(&metadata)))
+    }
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Entry {
+    Entry::Unreadable { location: path.to_string_lossy().into_owned(), reason: error.to_string() }
+}
+
 impl Walk {
-    fn new(root: PathBuf) -> Walk {
-        let entries = WalkDir::new(&root).follow_links(true).sort_by(by_text).into_iter();
+    /// A walk below `root`, and what is wrong with that.
+    fn new(root: PathBuf) -> (Walk, Option<Entry>) {
         let canonical_root = fs::canonicalize(&root).unwrap_or_else(|_| root.clone());
-        Walk { last: (root.clone(), None), root, canonical_root, entries, linked: Vec::new() }
+        let mut walk = Walk { last: (root.clone(), None), root, canonical_root, open: Vec::new(), linked: Vec::new() };
+        let root = walk.root.clone();
+        let wrong = walk.enter(&root);
+        (walk, wrong)
+    }
+
+    /// Goes into a directory; what is wrong where that cannot be read to its end.
+    fn enter(&mut self, directory: &Path) -> Option<Entry> {
+        let entries = match fs::read_dir(directory) {
+            Ok(entries) => entries,
+            Err(error) => return Some(unreadable(directory, &error)),
+        };
+        let mut found = Vec::new();
+        let mut wrong = None;
+        for entry in entries {
+            match entry {
+                Ok(entry) => found.push(Found::new(entry)),
+                Err(error) => {
+                    wrong = Some(unreadable(directory, &error));
+                    break;
+                }
+            }
+        }
+        found.sort_unstable_by(|one, other| by_text(other, one));
+        self.open.push(found);
+        wrong
     }
 
     fn next_entry(&mut self, seen: &mut Option<Seen>) -> Option<Entry> {
         loop {
-            let entry = match self.entries.next()? {
-                Ok(entry) => entry,
-                // The link leads to a directory that is being walked already.
-                Err(error) if error.loop_ancestor().is_some() => continue,
-                Err(error) => {
-                    let location = error.path().unwrap_or(&self.root).to_string_lossy().into_owned();
-                    let reason = error.io_error().map_or_else(|| error.to_string(), ToString::to_string);
-                    return Some(Entry::Unreadable { location, reason });
-                }
+            let Some(found) = self.open.last_mut()?.pop() else {
+                self.open.pop();
+                continue;
             };
-            let linked = entry.path_is_symlink() && entry.depth() > 0;
-            if entry.file_type().is_dir() {
-                if linked && self.reaches_again(entry.path()) {
-                    self.entries.skip_current_dir();
+            let path = found.entry.path();
+            let kind = match &found.kind {
+                Ok(kind) => *kind,
+                Err(error) => return Some(unreadable(&path, error)),
+            };
+            if kind.is_dir() {
+                if !(found.linked && self.reaches_again(&path))
+                    && let Some(wrong) = self.enter(&path)
+                {
+                    return Some(wrong);
                 }
                 continue;
             }
             // A pipe or socket in a directory is no file that CloudTrail delivered, and reading it could wait for ever.
-            if !entry.file_type().is_file() {
+            if !kind.is_file() {
                 continue;
             }
-            if linked && fs::canonicalize(entry.path()).is_ok_and(|target| target.starts_with(&self.canonical_root)) {
+            if found.linked && fs::canonicalize(&path).is_ok_and(|target| target.starts_with(&self.canonical_root)) {
                 continue;
             }
-            if seen.as_mut().is_some_and(|seen| !seen.is_new(entry.path())) {
+            if seen.as_mut().is_some_and(|seen| !seen.is_new(&path)) {
                 continue;
             }
-            if let Some(folder) = self.folder(entry.path()) {
-                return Some(Entry::Skipped { location: entry.path().to_string_lossy().into_owned(), folder });
+            if let Some(folder) = self.folder(&path) {
+                return Some(Entry::Skipped { location: path.to_string_lossy().into_owned(), folder });
             }
-            let (bytes, stamp) = match entry.metadata() {
-                Ok(metadata) => (metadata.len(), stamp(&metadata)),
-                Err(error) => {
-                    let reason = error.io_error().map_or_else(|| error.to_string(), ToString::to_string);
-                    return Some(Entry::Unreadable { location: entry.path().to_string_lossy().into_owned(), reason });
-                }
+            let (bytes, stamp) = match found.version(&path) {
+                Ok(version) => version,
+                Err(error) => return Some(unreadable(&path, &error)),
             };
-            let named = seen.as_ref().is_some_and(|seen| seen.is_named(entry.path()));
-            return Some(Entry::File(LogFile::at(entry.into_path(), named, Some(bytes), stamp)));
+            let named = seen.as_ref().is_some_and(|seen| seen.is_named(&path));
+            return Some(Entry::File(LogFile::at(path, named, Some(bytes), stamp)));
         }
     }
 
@@ -341,10 +403,9 @@ fn stamp(metadata: &fs::Metadata) -> u64 {
 }
 
 /// Orders the entries of a directory so that a walk meets all paths in the order of their text: a directory counts with the `/` that follows its name.
-fn by_text(a: &DirEntry, b: &DirEntry) -> Ordering {
-    // Whole paths, since those of one directory differ in their names alone, and to find these takes longer than to compare.
-    let (first, second) = (a.path().as_os_str().as_encoded_bytes(), b.path().as_os_str().as_encoded_bytes());
-    let after = |entry: &DirEntry| entry.file_type().is_dir().then_some(&b'/');
+fn by_text(a: &Found, b: &Found) -> Ordering {
+    let (first, second) = (a.name.as_encoded_bytes(), b.name.as_encoded_bytes());
+    let after = |found: &Found| found.is_dir().then_some(&b'/');
     match (after(a), after(b)) {
         (None, None) => first.cmp(second),
         (one, other) => first.iter().chain(one).cmp(second.iter().chain(other)),
