@@ -5,6 +5,7 @@ README.md says what is measured and how. Needs Rust, a C compiler, Python 3.9 or
 """
 
 import argparse
+import json
 import math
 import os
 import platform
@@ -113,11 +114,12 @@ def names(known):
 
 
 class Run:
-    """One run: seconds on the clock and of processors, peak memory of its largest process; what it printed, or why it has no answer."""
+    """One run: seconds on the clock and of processors, peak memory of its largest process; what it printed, its last line beside that, or why it has no
+    answer."""
 
-    def __init__(self, seconds, cpu_seconds, peak_bytes, output, failure):
+    def __init__(self, seconds, cpu_seconds, peak_bytes, output, last_line, failure):
         self.seconds, self.cpu_seconds, self.peak_bytes = seconds, cpu_seconds, peak_bytes
-        self.output, self.failure = output, failure
+        self.output, self.last_line, self.failure = output, last_line, failure
 
 
 def run(command, limit_seconds, limit_bytes):
@@ -151,14 +153,14 @@ def run(command, limit_seconds, limit_bytes):
         ended.set()
         watcher.join()
     process.returncode = os.waitstatus_to_exitcode(status)
+    told.seek(0)
+    last_line = (told.read().decode(errors="replace").strip().splitlines() or [""])[-1]
     failure = None
     if over:
         failure = over[0]
     elif process.returncode != 0:
-        told.seek(0)
-        lines = told.read().decode(errors="replace").strip().splitlines()
-        failure = lines[-1].replace("|", "/") if lines else f"exit code {process.returncode}"
-    return Run(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024, output, failure)
+        failure = last_line.replace("|", "/") or f"exit code {process.returncode}"
+    return Run(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024, output, last_line, failure)
 
 
 def resident_bytes(group):
@@ -217,7 +219,7 @@ class Bench:
         if tool == "floor":
             return [self.binary("inflate"), directory, threads]
         if tool == "packtrail":
-            return [self.packtrail, "analyze", directory, "--out", self.work / "out", "--quiet", "--threads", threads]
+            return [self.packtrail, "analyze", directory, "--out", self.work / "out", "--log-format", "json", "--threads", threads]
         if tool == "gzip":
             return ["sh", "-c", f"find '{directory}' -name '*.gz' -print0 | xargs -0 -P {threads} -n {corpus.batch} gzip -dc > /dev/null"]
         if tool == "jq":
@@ -314,7 +316,7 @@ class Bench:
         return versions
 
     def report(self):
-        parts = [f"Load {os.getloadavg()[0]:.1f} after.", self.table(), self.memory()]
+        parts = [f"Load {os.getloadavg()[0]:.1f} after.", self.table(), self.memory(), self.phases()]
         if all(self.runs.get(name, {}).get("packtrail") for name in SCALE):
             parts.append(self.scale())
         if self.start_up_runs:
@@ -359,6 +361,22 @@ class Bench:
             rows.append(f"| {name} | {calls:,} | {requests:,} | {policies:,} | {bound / 1e6:.0f} | {peak / 1e6:.0f} |")
             if peak > bound:
                 self.problems.append(f"{name}: {peak / 1e6:.0f} MB of memory, bound {bound / 1e6:.0f}")
+        return "\n".join(rows)
+
+    def phases(self):
+        """What packtrail itself says of its time."""
+        rows = [
+            "| corpus | reading, seconds | all else (fit, trends, tables) | all else / reading, median (range) |",
+            "|---|---:|---:|---:|",
+        ]
+        for name, of_tools in self.runs.items():
+            said = [json.loads(one.last_line) for one in of_tools.get("packtrail", []) if not one.failure]
+            if said:
+                reading = [one["read_seconds"] for one in said]
+                rest = [one["seconds"] - one["read_seconds"] for one in said]
+                shares = [100 * after / before for before, after in zip(reading, rest)]
+                share = f"{statistics.median(shares):.0f} % ({min(shares):.0f} to {max(shares):.0f})"
+                rows.append(f"| {name} | {statistics.median(reading):.2f} | {statistics.median(rest):.2f} | {share} |")
         return "\n".join(rows)
 
     def scale(self):
