@@ -10,7 +10,7 @@ const ROOMS: [&str; 13] =
     ["policy", "proof", "packing", "trail", "record", "sts_call", "scan", "state", "trends", "fixes", "findings", "report", "cli"];
 
 /// Heavy crates and the rooms that may name them.
-const DOORS: [(&str, &[&str]); 25] = [
+const DOORS: [(&str, &[&str]); 26] = [
     ("libdeflater", &["policy", "packing", "record"]),
     ("flate2", &["packing", "record"]),
     ("walkdir", &["trail"]),
@@ -22,8 +22,9 @@ const DOORS: [(&str, &[&str]); 25] = [
     ("wide", &["record", "sts_call"]),
     ("simdutf8", &["record"]),
     ("memchr", &["record"]),
-    ("hashbrown", &["scan"]),
+    ("hashbrown", &["scan", "report"]),
     ("polars", &["report", "state"]),
+    ("polars_arrow", &["report"]),
     ("polars_parquet", &["report"]),
     ("similar", &["report"]),
     ("clap", &["cli"]),

@@ -10,7 +10,7 @@ use chrono::{DateTime, SecondsFormat};
 
 use super::columns::Column;
 use super::date_text;
-use super::frame::{Cell, hundredths, two_decimals};
+use super::rows::{Cell, hundredths, two_decimals};
 
 /// Writes one table, the header first.
 pub(super) struct Csv(File);

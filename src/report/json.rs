@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::columns::Column;
 use super::csv::rfc3339;
-use super::frame::{Cell, two_decimals};
+use super::rows::{Cell, two_decimals};
 use crate::findings::{Finding, OldCalls, old_calls};
 use crate::packing::{Ceiling, Regime};
 use crate::scan::{Coverage, Scan};

@@ -5,14 +5,15 @@ mod athena;
 mod columns;
 mod csv;
 mod folder;
-mod frame;
 mod json;
 mod output;
 mod parquet;
 mod place;
+mod rows;
 mod terminal;
 #[cfg(test)]
 mod tests;
+mod texts;
 
 use std::fs::{self, File};
 use std::io;
@@ -29,9 +30,9 @@ use crate::sts_call::Outcome;
 use crate::trail::StoreError;
 use crate::trends::{Day, SECONDS_PER_DAY};
 use apply::{Folders, folder_names, folder_of};
-use frame::Cell;
 use output::Output;
 use place::{Claim, Written};
+use rows::Cell;
 
 pub use apply::write_folders;
 pub use athena::{LocationError, athena};

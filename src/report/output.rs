@@ -3,14 +3,14 @@
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use polars::prelude::{DataFrame, PolarsError};
+use polars::prelude::PolarsError;
 use rayon::prelude::*;
 
 use super::columns::{Column, Table};
-use super::frame::{Cell, Rows};
 use super::place::{Written, key_of_day};
+use super::rows::{Cell, Rows};
 use super::{Format, Layout, ReportError, csv, json, parquet};
 
 /// Rows of a Parquet row group: some 20 MB until it is written.
@@ -26,7 +26,7 @@ const PART_ROWS: usize = 512;
 struct Part {
     csv: Option<Vec<u8>>,
     json: Option<json::Rows>,
-    frame: Option<DataFrame>,
+    columns: Option<Arc<Rows>>,
 }
 
 /// One form of one file being written.
@@ -108,7 +108,7 @@ impl Output {
                     Writer::Csv(csv.map_err(|source| ReportError::Io { path: path.clone(), source })?)
                 }
                 Format::Parquet => {
-                    let parquet = Rows::new(self.table, 0).frame().and_then(|empty| parquet::Parquet::new(file, &empty));
+                    let parquet = parquet::Parquet::new(file, &self.table);
                     Writer::Parquet(Box::new(parquet.map_err(|source| self.broken(source))?))
                 }
                 Format::Json => Writer::Json(json::Json::new(file)),
@@ -127,11 +127,11 @@ impl Output {
     }
 
     /// The rows of `items`, at most [`PART_ROWS`].
-    fn part<T>(&self, items: &[T], rows: &impl Fn(&[T], &mut dyn FnMut(&[Cell<'_>]))) -> Result<Part, ReportError> {
+    fn part<T>(&self, items: &[T], rows: &impl Fn(&[T], &mut dyn FnMut(&[Cell<'_>]))) -> Part {
         let asked = |format| self.formats.contains(&format);
         let mut csv = asked(Format::Csv).then(|| self.spare().pop().unwrap_or_default());
         let mut json = asked(Format::Json).then(|| json::Rows::new(self.table.columns));
-        let mut frame = asked(Format::Parquet).then(|| Rows::new(self.table, items.len()));
+        let mut columns = asked(Format::Parquet).then(|| Rows::new(self.table, items.len()));
         rows(items, &mut |row| {
             let row = row.get(self.left_out..).unwrap_or_default();
             if let Some(csv) = &mut csv {
@@ -140,20 +140,15 @@ impl Output {
             if let Some(json) = &mut json {
                 json.push(row);
             }
-            if let Some(frame) = &mut frame {
-                frame.push(row);
+            if let Some(columns) = &mut columns {
+                columns.push(row);
             }
         });
-        let frame = frame.map(Rows::frame).transpose().map_err(|source| self.broken(source))?;
-        Ok(Part { csv, json, frame })
+        Part { csv, json, columns: columns.map(Arc::new) }
     }
 
     /// The rows of each stretch of a batch.
-    fn make<T: Sync>(
-        &self,
-        batch: &[Stretch<'_, T>],
-        rows: &(impl Fn(&[T], &mut dyn FnMut(&[Cell<'_>])) + Sync),
-    ) -> Result<Vec<Vec<Part>>, ReportError> {
+    fn make<T: Sync>(&self, batch: &[Stretch<'_, T>], rows: &(impl Fn(&[T], &mut dyn FnMut(&[Cell<'_>])) + Sync)) -> Vec<Vec<Part>> {
         let parts = |stretch: &Stretch<'_, T>| stretch.items.par_chunks(PART_ROWS).map(|items| self.part(items, rows)).collect();
         batch.par_iter().map(parts).collect()
     }
@@ -172,7 +167,7 @@ impl Output {
                 Writer::Csv(csv) => parts.iter().filter_map(|part| part.csv.as_ref()).try_for_each(|rows| csv.write(rows)).map_err(io),
                 Writer::Json(json) => parts.iter().filter_map(|part| part.json.as_ref()).try_for_each(|rows| json.write(rows)).map_err(io),
                 Writer::Parquet(parquet) => {
-                    parts.iter().filter_map(|part| part.frame.clone()).for_each(|frame| parquet.push(frame));
+                    parts.iter().filter_map(|part| part.columns.clone()).for_each(|part| parquet.push(part));
                     if stretch.ends_row_group { parquet.write().map_err(|source| self.broken(source)) } else { Ok(()) }
                 }
             }
@@ -212,10 +207,10 @@ impl Output {
             stretches(None, items)
         };
         let mut open = self.open.take();
-        let make = |batch| self.make(batch, &rows).map(|parts| (batch, parts));
+        let make = |batch| (batch, self.make(batch, &rows));
         let mut written = Vec::new();
         let mut batches = batches(&stretches);
-        let mut made = batches.next().map(make).transpose()?;
+        let mut made = batches.next().map(make);
         while let Some((batch, parts)) = made {
             let mut work: Vec<_> = batch.iter().zip(parts).map(|(stretch, parts)| (None, stretch, parts)).collect();
             if let Some((first, ..)) = work.first_mut() {
@@ -224,12 +219,12 @@ impl Output {
             let write =
                 || work.into_par_iter().map(|(open, stretch, parts)| self.write(open, stretch, parts)).collect::<Result<Vec<_>, _>>();
             let next = batches.next();
-            let (done, next) = rayon::join(write, || next.map(make).transpose());
+            let (done, next) = rayon::join(write, || next.map(make));
             for (still_open, complete) in done? {
                 open = still_open;
                 written.extend(complete);
             }
-            made = next?;
+            made = next;
         }
         // Of a table without rows.
         if let Some(files) = open {
