@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::cell::LazyCell;
 use std::cmp::Ordering;
 
+use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 
 use crate::fixes::{self, Advice, Fix, Subject};
@@ -213,15 +214,34 @@ fn point(scan: &Scan, call: &Call, limit: Limit<'_>, offset: &dyn Fn() -> f64) -
     }
 }
 
+/// Calls that one thread puts into series at a time.
+const GROUPED_CALLS: usize = 1 << 16;
+
+/// The calls of `slots` by series, in their order.
+fn series(scan: &Scan, slots: &[Slot]) -> FxHashMap<(Name, Name, Operation), Vec<Slot>> {
+    let of = |slots: &[Slot]| {
+        let mut series: FxHashMap<_, Vec<Slot>> = FxHashMap::default();
+        for &slot in slots {
+            if let Some(call) = scan.calls.get(slot) {
+                series.entry((call.role, call.caller, call.operation)).or_default().push(slot);
+            }
+        }
+        series
+    };
+    let parts: Vec<_> = slots.par_chunks(GROUPED_CALLS).map(of).collect();
+    let mut parts = parts.into_iter();
+    let mut all = parts.next().unwrap_or_default();
+    for (key, slots) in parts.flatten() {
+        all.entry(key).or_default().extend(slots);
+    }
+    all
+}
+
 /// Every series of `scan`, each by the nearest of STS's limit in force and `ceilings`; worst status first, then largest size, then by name.
 /// `until` is the end of the window when the user set one. Fixes are looked for as `advice` says.
 pub fn findings(scan: &Scan, until: Option<i64>, ceilings: &[Ceiling], advice: &Advice) -> Vec<Finding> {
-    let mut series: FxHashMap<(Name, Name, Operation), Vec<Slot>> = FxHashMap::default();
-    let mut newest = None;
-    for (slot, call) in scan.calls.iter() {
-        series.entry((call.role, call.caller, call.operation)).or_default().push(slot);
-        newest = Some(call.time);
-    }
+    let slots = scan.calls.slots();
+    let newest = slots.last().and_then(|&slot| scan.calls.get(slot)).map(|call| call.time);
     let end = until.or(newest).unwrap_or_default();
     let end_day = i32::try_from(end.div_euclid(trends::SECONDS_PER_DAY)).unwrap_or(i32::MAX);
 
@@ -229,13 +249,11 @@ pub fn findings(scan: &Scan, until: Option<i64>, ceilings: &[Ceiling], advice: &
     let mut ceilings: Vec<&Ceiling> = ceilings.iter().collect();
     ceilings.sort_by(|one, other| one.name.cmp(&other.name));
 
-    let mut series: Vec<_> = series.into_iter().collect();
+    let mut series: Vec<Vec<Slot>> = series(scan, slots).into_values().collect();
     // The longest series first, for an even load.
-    series.sort_by_key(|(_, slots)| std::cmp::Reverse(slots.len()));
-    let mut findings: Vec<Finding> = {
-        use rayon::prelude::*;
-        series.into_par_iter().with_max_len(1).filter_map(|(_, slots)| finding(scan, &slots, end_day, &ceilings, advice)).collect()
-    };
+    series.sort_by_key(|slots| std::cmp::Reverse(slots.len()));
+    let mut findings: Vec<Finding> =
+        series.into_par_iter().with_max_len(1).filter_map(|slots| finding(scan, &slots, end_day, &ceilings, advice)).collect();
     let text = |name: Name| scan.names.text(name);
     findings.sort_by(|a, b| {
         by_worst(&a.verdict, &b.verdict)

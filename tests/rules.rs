@@ -301,7 +301,7 @@ fn tables_of(dir: &Path, filter: &Filter) -> Tables {
     let out = tempfile::tempdir().unwrap();
     Report::open(Place::Directory(out.path().to_owned()), &[Format::Json], Layout::Flat, &Scratch::default())
         .unwrap()
-        .write(&scan, &findings, "{}", false)
+        .write(&scan, &findings, &|| "{}".to_owned(), false)
         .unwrap();
     let table = |name: &str| -> Vec<Value> {
         let text = fs::read_to_string(out.path().join(format!("{name}.json"))).unwrap();

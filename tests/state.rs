@@ -145,7 +145,7 @@ fn tables(scan: &Scan, until: Option<i64>) -> Tables {
     let out = scratch();
     Report::open(report::Place::Directory(out.path().to_owned()), &[Format::Csv], Layout::Flat, &Scratch::default())
         .unwrap()
-        .write(scan, &findings, "{}", false)
+        .write(scan, &findings, &|| "{}".to_owned(), false)
         .unwrap();
     let mut made: Tables = ["events", "principals", "daily", "fixes"]
         .into_iter()

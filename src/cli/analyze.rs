@@ -163,7 +163,7 @@ pub(super) fn run(options: &Options) -> anyhow::Result<End> {
         ceilings: options.ceiling.clone(),
         state: state.map(|state| (state.location(), state.counts())),
     };
-    report.write(&scan, &findings, &report::summary(&run, &scan, &findings), options.redact).context("cannot write the report")?;
+    report.write(&scan, &findings, &|| report::summary(&run, &scan, &findings), options.redact).context("cannot write the report")?;
     if !options.input.quiet && log == Log::Text {
         let mut text = Vec::new();
         report::print(&mut text, &run, &scan, &findings, out.trim_end_matches('/'), options.redact, style())?;

@@ -5,6 +5,7 @@
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::thread::{self, JoinHandle};
 
 use chrono::{DateTime, SecondsFormat};
 
@@ -13,7 +14,10 @@ use super::date_text;
 use super::rows::{Cell, hundredths, two_decimals};
 
 /// Writes one table, the header first.
-pub(super) struct Csv(File);
+pub(super) struct Csv {
+    file: File,
+    safe: Safe,
+}
 
 impl Csv {
     pub(super) fn new(mut file: File, columns: &[Column]) -> io::Result<Csv> {
@@ -21,12 +25,48 @@ impl Csv {
         let mut header = Vec::new();
         write_row(&mut header, &names);
         file.write_all(&header)?;
-        Ok(Csv(file))
+        Ok(Csv { file, safe: Safe::default() })
     }
 
     /// Writes rows that [`write_row`] made.
     pub(super) fn write(&mut self, rows: &[u8]) -> io::Result<()> {
-        self.0.write_all(rows)
+        self.file.write_all(rows)?;
+        self.safe.wrote(&self.file, rows.len())
+    }
+
+    /// No error is lost of what was made safe on the way.
+    pub(super) fn finish(self) -> io::Result<()> {
+        self.safe.finish()
+    }
+}
+
+/// Bytes that are left to the disk at once.
+const SAFE_BYTES: usize = 32 << 20;
+
+/// Makes a long file safe from a loss of power while it grows, on a thread of its own, so that little is left to wait for at its end.
+#[derive(Default)]
+struct Safe {
+    /// Written since the last time.
+    bytes: usize,
+    thread: Option<JoinHandle<io::Result<()>>>,
+}
+
+impl Safe {
+    /// After `bytes` more were written to `file`.
+    fn wrote(&mut self, file: &File, bytes: usize) -> io::Result<()> {
+        self.bytes += bytes;
+        if self.bytes < SAFE_BYTES || self.thread.as_ref().is_some_and(|thread| !thread.is_finished()) {
+            return Ok(());
+        }
+        std::mem::take(self).finish()?;
+        let file = file.try_clone()?;
+        self.thread = Some(thread::Builder::new().name("sync".to_owned()).spawn(move || file.sync_data())?);
+        Ok(())
+    }
+
+    fn finish(self) -> io::Result<()> {
+        let broken = |_| Err(io::Error::other("the thread that makes a table safe ended before its time"));
+        self.thread.map_or(Ok(()), |thread| thread.join().unwrap_or_else(broken))
     }
 }
 
@@ -148,6 +188,25 @@ mod tests {
         assert_eq!(written(Cell::Text(Some("\r=1"))), "\"'\r=1\"");
         for text in ["arn:aws:iam::111122223333:role/a=b", "a-b", " =1", "'=1"] {
             assert_eq!(written(Cell::Text(Some(text))), text);
+        }
+    }
+
+    #[test]
+    fn a_file_made_safe_on_the_way_is_whole_and_tells_what_went_wrong() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let rows = vec![b'x'; SAFE_BYTES / 3 + 1];
+        let mut csv = Csv::new(file.reopen().unwrap(), &[]).unwrap();
+        (0..7).for_each(|_| csv.write(&rows).unwrap());
+        assert!(csv.safe.thread.is_some());
+        csv.finish().unwrap();
+        assert_eq!(file.as_file().metadata().unwrap().len(), 2 + 7 * rows.len() as u64);
+        // What cannot be made safe: Linux says so of a pipe.
+        #[cfg(target_os = "linux")]
+        {
+            let (_reader, writer) = io::pipe().unwrap();
+            let mut safe = Safe::default();
+            safe.wrote(&File::from(std::os::fd::OwnedFd::from(writer)), SAFE_BYTES).unwrap();
+            assert!(safe.finish().is_err());
         }
     }
 

@@ -123,11 +123,11 @@ impl Report {
     }
 
     /// Writes the tables, the folders of fixes and `summary.json`; only when all are complete they get their names, the summary last. Until then an earlier
-    /// report stands whole.
+    /// report stands whole. `summary` gives the text of that file, meanwhile.
     ///
     /// # Errors
     /// [`ReportError`] when a table cannot be encoded or a file not written.
-    pub fn write(self, scan: &Scan, findings: &[Finding], summary: &str, redact: bool) -> Result<(), ReportError> {
+    pub fn write(self, scan: &Scan, findings: &[Finding], summary: &(dyn Fn() -> String + Sync), redact: bool) -> Result<(), ReportError> {
         let Report { place, claim, layout, events: all_events, principals: all_principals, daily: all_daily, fixes: all_fixes } = self;
         let rest = || {
             let mut tables = all_principals.fill(findings, |_| None, |findings, row| principals(scan, findings, redact, row))?;
@@ -135,7 +135,7 @@ impl Report {
             tables.extend(all_daily.fill(&days, |(day, _)| Some(day.day), |days, row| daily(scan, days, redact, row))?);
             let ranked = ranked(scan, findings, redact);
             tables.extend(all_fixes.fill(&ranked, |_| None, |ranked, row| fixes(scan, ranked, redact, row))?);
-            Ok((tables, Folders::of_report(&claim.path, scan, findings, redact)?))
+            Ok((tables, Folders::of_report(&claim.path, scan, findings, redact)?, summary()))
         };
         let write = || {
             let (events, rest) = rayon::join(
@@ -143,7 +143,7 @@ impl Report {
                 rest,
             );
             let mut tables = events?;
-            let (others, folders) = rest?;
+            let (others, folders, summary) = rest?;
             tables.extend(others);
             let summary_file = Written { key: "summary.json".to_owned(), path: claim.path.join("summary.json") };
             fs::write(&summary_file.path, summary).map_err(|source| ReportError::Io { path: summary_file.path.clone(), source })?;

@@ -182,7 +182,7 @@ impl Output {
     fn close(&self, files: Files) -> Result<Vec<Written>, ReportError> {
         let close = |(writer, written): (Writer, Written)| {
             match writer {
-                Writer::Csv(_) => {}
+                Writer::Csv(csv) => csv.finish().map_err(|source| ReportError::Io { path: written.path.clone(), source })?,
                 Writer::Json(json) => json.finish().map_err(|source| ReportError::Io { path: written.path.clone(), source })?,
                 Writer::Parquet(parquet) => parquet.finish().map_err(|source| self.broken(source))?,
             }

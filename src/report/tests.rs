@@ -17,7 +17,7 @@ fn report(place: Place, formats: &[Format], layout: Layout, until: Option<i64>) 
     assert!(folder.exists());
     let scan = scan(listing, &Filter { until, ..Filter::default() }, Profile::builtin(), &|_| ());
     let findings = crate::findings::findings(&scan, until, &[], &Advice::default());
-    (report.write(&scan, &findings, "{}\n", false), folder)
+    (report.write(&scan, &findings, &|| "{}\n".to_owned(), false), folder)
 }
 
 fn files(directory: &Path) -> BTreeMap<String, Vec<u8>> {

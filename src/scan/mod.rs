@@ -11,6 +11,7 @@ use std::io::Read;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 
 use crate::packing::calibrate::{Calibration, Content, Seen};
@@ -193,6 +194,9 @@ impl Scan {
     }
 }
 
+/// Calls that one thread takes for a calibration, at least: each thread looks at every request it meets.
+const LEAST_CALIBRATED: usize = 1 << 14;
+
 /// What a scan found before its requests are packed: which figures fit them only all of them can tell.
 pub struct Gathered(Scan);
 
@@ -204,10 +208,23 @@ impl Gathered {
 
     /// The calls whose size STS logged, to fit the engine's figures to; a sample of at most `most` distinct ones.
     pub fn calibration(&self, most: usize) -> Calibration {
+        let slots = self.0.calls.slots();
+        let each = slots.len().div_ceil(rayon::current_num_threads()).max(LEAST_CALIBRATED);
+        let parts: Vec<Calibration> = slots.par_chunks(each).map(|slots| self.calibration_of(slots, most)).collect();
+        parts
+            .into_iter()
+            .reduce(|mut all, part| {
+                all.absorb(part);
+                all
+            })
+            .unwrap_or_else(|| Calibration::with_most(most))
+    }
+
+    fn calibration_of(&self, slots: &[Slot], most: usize) -> Calibration {
         let Scan { calls, requests, .. } = &self.0;
         let mut calibration = Calibration::with_most(most);
         let mut contents: FxHashMap<RequestId, Content> = FxHashMap::default();
-        for (_, call) in calls.iter() {
+        for call in slots.iter().filter_map(|&slot| calls.get(slot)) {
             let (Some(regime), false) = (call.regime, call.outcome == Outcome::RefusedOtherwise) else { continue };
             let seen = Seen {
                 regime,
@@ -438,7 +455,9 @@ impl Scanner {
         let mut calls = collector.finish(&texts);
         coverage.duplicates = calls.duplicates();
         assign_regimes(&mut calls, sightings);
-        coverage.filtered += calls.retain(|call| filter.keeps(call, &texts.names));
+        if !(filter.accounts.is_empty() && filter.roles.is_empty()) {
+            coverage.filtered += calls.retain(|call| filter.keeps(call, &texts.names));
+        }
         let Texts { names, locations } = texts;
         Gathered(Scan { calls, names, requests: requests.finish(), coverage, locations: locations.finish() })
     }

@@ -334,6 +334,46 @@ impl Calibration {
         self.cut_rows();
     }
 
+    /// Takes all that `other`, which keeps as many requests, has taken: the same as if its calls had come here.
+    pub fn absorb(&mut self, other: Calibration) {
+        for (calls, more) in self.calls.iter_mut().zip(other.calls) {
+            *calls += more;
+        }
+        self.row_level = self.row_level.max(other.row_level);
+        self.policy_level = self.policy_level.max(other.policy_level);
+        let (row_level, policy_level) = (self.row_level, self.policy_level);
+        self.rows.retain(|&key, _| is_sampled(key, row_level));
+        self.labels.retain(|&key, _| is_sampled(key, row_level));
+        self.policies.retain(|&hash, _| is_sampled(hash, policy_level));
+
+        let mut labels = other.labels;
+        for (key, row) in other.rows.into_iter().filter(|&(key, _)| is_sampled(key, row_level)) {
+            let more = labels.remove(&key);
+            match self.rows.entry(key) {
+                Entry::Vacant(place) => {
+                    place.insert(row);
+                    if let Some(more) = more {
+                        self.labels.insert(key, more);
+                    }
+                }
+                Entry::Occupied(mut kept) => {
+                    let kept = kept.get_mut();
+                    kept.calls += row.calls;
+                    kept.first = kept.first.min(row.first);
+                    kept.last = kept.last.max(row.last);
+                    let labels = self.labels.entry(key).or_insert_with(|| vec![kept.label()]);
+                    labels.extend(more.unwrap_or_else(|| vec![row.label()]));
+                    labels.sort_by_key(|label| label.hash);
+                    labels.truncate(LABELS);
+                }
+            }
+        }
+        self.policies.extend(other.policies.into_iter().filter(|&(hash, _)| is_sampled(hash, policy_level)));
+        self.policy_bytes = self.policies.values().map(|text| text.len()).sum();
+        self.cut_rows();
+        self.cut_policies();
+    }
+
     /// Halves the sample of rows while there are too many. What is left depends on their hashes alone, not on the order in which they came.
     fn cut_rows(&mut self) {
         while self.rows.len() > self.most {
@@ -620,7 +660,63 @@ fn is_sampled(hash: u64, level: u32) -> bool {
 mod tests {
     use std::collections::HashSet;
 
+    use proptest::prelude::*;
+
     use super::*;
+
+    /// A call of one of some forty requests, told by three numbers; what STS logged differs between calls of one request.
+    fn take(calibration: &mut Calibration, (request, logged, time): (u8, u8, i64)) {
+        let policy = (request % 4 > 0).then(|| format!("{{\"Version\":\"2012-10-17\",\"Statement\":[{}]}}", request % 20));
+        let tags = (0..request % 3).map(|tag| (tag.to_string(), "value".to_owned())).collect();
+        let seen = Seen {
+            regime: if request % 2 == 0 { Regime::PackedPolicy } else { Regime::SessionToken },
+            percent: (logged % 5 > 0).then(|| f64::from(logged % 7)),
+            token_bytes: (logged % 3 > 0).then(|| 800 + u32::from(logged % 4)),
+            refused: logged % 11 == 0,
+            time,
+        };
+        let session = Session::new(crate::packing::Operation::AssumeRole, crate::packing::CallerKind::AssumedRole);
+        calibration.add(&Request { policy, tags, ..Request::default() }, &session, &seen);
+    }
+
+    /// All that a fit looks at.
+    fn taken(calibration: &Calibration) -> String {
+        let mut rows: Vec<String> = calibration
+            .rows
+            .values()
+            .map(|row| {
+                let label = calibration.labels.get(&row.key).and_then(|labels| most_frequent(labels)).unwrap_or_else(|| row.label());
+                let Row { key, regime, policy, tags, calls, first, last, .. } = row;
+                format!("{key} {regime:?} {policy:?} {tags} {calls} {first} {last} {label:?}")
+            })
+            .collect();
+        rows.sort_unstable();
+        let mut policies: Vec<_> = calibration.policies.iter().collect();
+        policies.sort_unstable();
+        format!(
+            "{rows:?} {policies:?} {:?} {} {} {}",
+            calibration.calls, calibration.policy_bytes, calibration.row_level, calibration.policy_level
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn calls_taken_apart_and_joined_are_those_taken_together(
+            calls in proptest::collection::vec((any::<u8>(), any::<u8>(), 0_i64..1_000_000), 0..400),
+            cut in any::<proptest::sample::Index>(),
+            most in 1_usize..60,
+        ) {
+            let of = |calls: &[(u8, u8, i64)]| {
+                let mut calibration = Calibration::with_most(most);
+                calls.iter().for_each(|&call| take(&mut calibration, call));
+                calibration
+            };
+            let (first, second) = calls.split_at(cut.index(calls.len() + 1));
+            let mut joined = of(first);
+            joined.absorb(of(second));
+            prop_assert_eq!(taken(&joined), taken(&of(&calls)));
+        }
+    }
 
     #[test]
     fn days_are_those_of_the_calendar() {
