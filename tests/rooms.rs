@@ -19,7 +19,7 @@ const DOORS: [(&str, &[&str]); 26] = [
     ("aws_smithy_http_client", &["trail"]),
     ("tokio", &["trail"]),
     ("multiversion", &["record"]),
-    ("wide", &["record", "sts_call"]),
+    ("wide", &["record"]),
     ("simdutf8", &["record"]),
     ("memchr", &["record"]),
     ("hashbrown", &["scan", "report"]),
