@@ -44,7 +44,7 @@ pub(super) fn caller<'a>(identity: &Identity<'a>, parameters: Option<&Parameters
     let arn = || match identity.arn.as_ref().map(|arn| (arn, role_of_session(arn))) {
         Some((_, Some(role))) => known(Some(Cow::Owned(role)), Knowledge::RoleOfSession),
         // One of a session that has not the usual form would show the session's name.
-        Some((arn, None)) if !arn.contains(":assumed-role/") => known(Some(arn.clone()), Knowledge::Principal),
+        Some((arn, None)) if !is_of_session(arn) => known(Some(arn.clone()), Knowledge::Principal),
         _ => None,
     };
     let principal = || known(identity.principal_id.as_ref().map(before_colon), Knowledge::PrincipalId);
@@ -78,6 +78,13 @@ fn before_colon<'a>(id: &Cow<'a, str>) -> Cow<'a, str> {
         Cow::Borrowed(id) => Cow::Borrowed(id.split(':').next().unwrap_or(id)),
         Cow::Owned(id) => Cow::Owned(id.split(':').next().unwrap_or(id).to_owned()),
     }
+}
+
+/// Whether an ARN may have a session's name in it: one of STS has, whatever form it has taken, but for that of a federated user.
+fn is_of_session(arn: &str) -> bool {
+    let mut fields = arn.splitn(6, ':').skip(2);
+    let sts = fields.next() == Some("sts") && fields.nth(2).is_none_or(|resource| !resource.starts_with("federated-user/"));
+    sts || arn.contains(":assumed-role/")
 }
 
 /// `arn:P:sts::A:assumed-role/R/session` as `arn:P:iam::A:role/R`, in any partition; None for any other ARN.

@@ -177,6 +177,15 @@ fn the_caller_is_the_principal_behind_the_session() {
             "AROAEXAMPLE",
         ),
         (json!({ "type": "Unknown", "principalId": "AROAEXAMPLE:jane" }), "AROAEXAMPLE"),
+        (
+            json!({ "type": "AssumedRole", "arn": "arn:aws:sts::111122223333:Cassumed-role/vendor/hidden", "principalId": "AROAEXAMPLE:hidden" }),
+            "AROAEXAMPLE",
+        ),
+        (json!({ "type": "Unknown", "arn": "arn:aws:sts::111122223333:session/hidden", "accountId": "111122223333" }), "111122223333"),
+        (
+            json!({ "type": "FederatedUser", "arn": "arn:aws:sts::111122223333:federated-user/jane" }),
+            "arn:aws:sts::111122223333:federated-user/jane",
+        ),
     ] {
         assert_eq!(caller(identity.clone()).as_deref(), Some(expected), "{identity}");
     }

@@ -216,7 +216,12 @@ pub fn caller(record: &Value) -> Option<String> {
     let identity = &record["userIdentity"];
     let issuer = || text(&identity["sessionContext"]["sessionIssuer"]["arn"]);
     let session = || text(&identity["arn"]).filter(|arn| arn.contains(":assumed-role/"));
-    let arn = || text(&identity["arn"]).filter(|arn| !arn.contains(":assumed-role/"));
+    // What STS made is a session, but for a federated user.
+    let of_sts = |arn: &str| {
+        let fields: Vec<&str> = arn.splitn(6, ':').collect();
+        fields.get(2) == Some(&"sts") && !fields.get(5).is_some_and(|resource| resource.starts_with("federated-user/"))
+    };
+    let arn = || text(&identity["arn"]).filter(|arn| !arn.contains(":assumed-role/") && !of_sts(arn));
     match identity["type"].as_str()? {
         "AssumedRole" => issuer().or_else(|| {
             let session = session()?;
