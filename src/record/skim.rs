@@ -43,12 +43,15 @@ pub fn skim(text: &[u8], sieve: &Sieve, shapes: &mut Shapes) -> Skimmed {
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bw,avx2,bmi1,bmi2,popcnt,lzcnt,pclmulqdq")]
 fn avx512(text: &[u8], sieve: &Sieve, shapes: &mut Shapes) -> Skimmed {
-    use blocks::avx512::{extract, masks, rare, within};
+    use blocks::avx512::{extract, fetch, masks, rare, within};
     records(
         text,
         sieve,
         shapes,
-        |block, ahead| masks(block, ahead),
+        |block, ahead| {
+            fetch(block);
+            masks(block, ahead)
+        },
         |block| rare(block),
         |quotes| within(quotes),
         |bits, mask| extract(bits, mask),
@@ -58,12 +61,15 @@ fn avx512(text: &[u8], sieve: &Sieve, shapes: &mut Shapes) -> Skimmed {
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,bmi1,bmi2,popcnt,lzcnt,pclmulqdq")]
 fn avx2(text: &[u8], sieve: &Sieve, shapes: &mut Shapes) -> Skimmed {
-    use blocks::avx2::{extract, masks, rare, within};
+    use blocks::avx2::{extract, fetch, masks, rare, within};
     records(
         text,
         sieve,
         shapes,
-        |block, ahead| masks(block, ahead),
+        |block, ahead| {
+            fetch(block);
+            masks(block, ahead)
+        },
         |block| rare(block),
         |quotes| within(quotes),
         |bits, mask| extract(bits, mask),
@@ -75,22 +81,38 @@ fn portable(text: &[u8], sieve: &Sieve, shapes: &mut Shapes) -> Skimmed {
     records(text, sieve, shapes, masks, rare, within, extract)
 }
 
-/// Brackets in order: one bit each, the first lowest.
+/// Brackets in order, the first lowest.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 struct Brackets {
-    /// Whether it opens.
-    opening: u64,
-    /// Whether it is a brace.
-    braces: u64,
+    /// Two bits for each: in the lower half whether it opens, in the upper one whether it is a brace. A single word, so that the loop over blocks keeps it
+    /// in one register.
+    marks: u64,
+    /// At most [`MOST`].
     count: u32,
 }
 
+/// Brackets that can wait to be looked at. More records than 98 in 100 have so few, and a block with more of them is unusual.
+const MOST: u32 = 32;
+
 impl Brackets {
+    #[inline(always)]
+    fn new(opening: u64, braces: u64, count: u32) -> Brackets {
+        Brackets { marks: opening | braces << MOST, count }
+    }
+
     /// The first `count` of them, and the others.
     #[inline]
     fn split(self, count: u32) -> (Brackets, Brackets) {
-        let rest = Brackets { opening: without(self.opening, count), braces: without(self.braces, count), count: self.count - count };
-        (Brackets { opening: lowest(self.opening, count), braces: lowest(self.braces, count), count }, rest)
+        let first = lowest(u64::MAX, count) & u64::from(u32::MAX);
+        let first = first | first << MOST;
+        let rest = Brackets { marks: (self.marks & !first) >> count, count: self.count - count };
+        (Brackets { marks: self.marks & first, count }, rest)
+    }
+
+    /// These with `more` behind them: together at most [`MOST`].
+    #[inline(always)]
+    fn with(self, more: Brackets) -> Brackets {
+        Brackets { marks: self.marks | more.marks << self.count, count: self.count + more.count }
     }
 }
 
@@ -99,12 +121,6 @@ impl Brackets {
 fn lowest(bits: u64, count: u32) -> u64 {
     // Shifted in two steps, since all may be wanted.
     bits & !(u64::MAX << (count / 2) << (count - count / 2))
-}
-
-/// Without the lowest `count` bits, at most 64.
-#[inline(always)]
-fn without(bits: u64, count: u32) -> u64 {
-    bits >> (count / 2) >> (count - count / 2)
 }
 
 /// The open brackets of a record, as far as it was looked at.
@@ -120,14 +136,13 @@ struct Open {
 impl Open {
     /// After `brackets`. Without a branch on what each one is, since nothing tells beforehand.
     fn after(self, brackets: Brackets) -> Open {
-        let (mut open, Brackets { mut opening, mut braces, count }) = (self, brackets);
+        let (mut open, Brackets { mut marks, count }) = (self, brackets);
         for _ in 0..count {
-            let (opens, brace) = (opening & 1 == 1, braces & 1);
+            let (opens, brace) = (marks & 1 == 1, marks >> MOST & 1);
             open.wrong |= if opens { open.depth == u64::BITS } else { open.depth == 0 || open.braces & 1 != brace };
             open.braces = if opens { open.braces << 1 | brace } else { open.braces >> 1 };
             open.depth = if opens { open.depth.wrapping_add(1) } else { open.depth.wrapping_sub(1) };
-            opening >>= 1;
-            braces >>= 1;
+            marks >>= 1;
         }
         open
     }
@@ -146,7 +161,7 @@ impl Shapes {
     /// Whether these are the last brackets of one value, each closed by its like.
     #[inline]
     fn match_up(&mut self, open: Open, brackets: Brackets) -> bool {
-        let mixed = (brackets.opening ^ brackets.braces.rotate_left(32)).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 58;
+        let mixed = brackets.marks.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 58;
         let Some(known) = self.0.get_mut(mixed as usize % 64) else { return false };
         // No value is without brackets, so that what stands there at first is none of them.
         if *known == (open, brackets) {
@@ -196,15 +211,13 @@ impl Run<'_> {
         self.named = self.named.min(block.source(self.text, from));
     }
 
-    #[cold]
-    fn look_at(&mut self, waiting: Brackets) {
-        self.open = self.open.after(waiting);
-    }
-
     /// Ends the records that end in this block; how many are open behind it, and those of them that wait. None where skimming ends.
     #[inline(never)]
     fn end(&mut self, block: &Block, mut own: Brackets, mut waiting: Brackets) -> Option<(u32, Brackets)> {
         let Block { offset, mut depth, mut opening, mut closing, .. } = *block;
+        if own.count > MOST {
+            return self.unusual();
+        }
         loop {
             let at = closing.trailing_zeros();
             // All that are left, where no closing one is.
@@ -245,19 +258,12 @@ impl Run<'_> {
     }
 
     /// Those that wait with `more` behind them.
-    #[inline(always)]
     fn wait(&mut self, mut waiting: Brackets, more: Brackets) -> Brackets {
-        if waiting.count + more.count > u64::BITS {
-            self.look_at(waiting);
+        if waiting.count + more.count > MOST {
+            self.open = self.open.after(waiting);
             waiting = Brackets::default();
         }
-        // None waits where there are 64 of them.
-        let shift = waiting.count % u64::BITS;
-        Brackets {
-            opening: waiting.opening | more.opening << shift,
-            braces: waiting.braces | more.braces << shift,
-            count: waiting.count + more.count,
-        }
+        waiting.with(more)
     }
 
     fn unusual<T>(&mut self) -> Option<T> {
@@ -301,13 +307,12 @@ fn records(
     extract: impl Fn(u64, u64) -> u64,
 ) -> Skimmed {
     let mut run = Run { text, sieve, shapes, passed: Skimmed::default(), open: Open::default(), named: usize::MAX };
-    let (blocks, _) = text.as_chunks::<BLOCK>();
-    let (ahead, _) = text.get(blocks::APART..).unwrap_or_default().as_chunks::<BLOCK>();
     // All ones where the last block ended within a string; 1 where it ended with a backslash that escapes the next character.
     let (mut in_string, mut escaping) = (0_u64, 0_u64);
     let mut depth = 0_u32;
     let mut waiting = Brackets::default();
-    for ((block, ahead), offset) in blocks.iter().zip(ahead).zip((0..).step_by(BLOCK)) {
+    let mut offset = 0;
+    while let Some((block, ahead)) = text.get(offset..offset + BLOCK + blocks::APART).and_then(block_and_ahead) {
         let masks = masks(block, ahead);
         let mut quotes = masks.quotes;
         if masks.rare | (escaping != 0) {
@@ -324,20 +329,26 @@ fn records(
             run.name(&Block { offset, depth, opening, closing, sts: masks.sts }, run.passed.bytes);
         }
         let all = opening | closing;
-        let own = Brackets { opening: extract(opening, all), braces: extract(masks.braces, all), count: all.count_ones() };
+        let own = Brackets::new(extract(opening, all), extract(masks.braces, all), all.count_ones());
         let opened = opening.count_ones();
-        if own.count - opened < depth {
-            depth += 2 * opened;
-            depth -= own.count;
-            waiting = run.wait(waiting, own);
+        if (own.count - opened < depth) & (waiting.count + own.count <= MOST) {
+            depth = depth + 2 * opened - own.count;
+            waiting = waiting.with(own);
         } else {
             // The record may end in this block.
             let block = Block { offset, depth, opening, closing, sts: masks.sts };
             let Some(next) = run.end(&block, own, waiting) else { return run.passed };
             (depth, waiting) = next;
         }
+        offset += BLOCK;
     }
     run.passed
+}
+
+/// The block that `text` begins with, and the one [`blocks::APART`] bytes behind it.
+#[inline(always)]
+fn block_and_ahead(text: &[u8]) -> Option<(&[u8; BLOCK], &[u8; BLOCK])> {
+    text.first_chunk().zip(text.last_chunk())
 }
 
 /// Whether one of these backslashes of the block at `offset` may begin an escape of a letter that a call to STS has.
