@@ -21,7 +21,7 @@ use std::io::Read;
 use crate::trail::LogFile;
 
 pub use damage::{Damage, Offset, Place, Reason};
-pub use strings::Strings;
+pub use strings::{Span, Strings};
 
 /// One record that may be an STS call. Whether it is one, its own top-level `eventSource` tells.
 #[derive(Clone, Copy, Debug)]

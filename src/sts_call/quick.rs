@@ -4,11 +4,10 @@
 //! which decides what it means; so this reader gives up rather than guess.
 
 use std::borrow::Cow;
-use std::ops::Range;
 
 use super::shape::{self, Addendum, Identity, Number, Parameters, Record, Response};
 use crate::packing::Request;
-use crate::record::Strings;
+use crate::record::{Span, Strings};
 
 /// Values nested deeper than this are left to serde_json.
 const MAX_DEPTH: u32 = 60;
@@ -89,7 +88,7 @@ pub(super) fn read<'a>(record: &'a str, strings: &mut Strings) -> Option<Quick<'
     if !strings.follow(record) {
         return None;
     }
-    let mut json = Json { text: record, strings, at: 0 };
+    let mut json = Json { text: record, strings, next: 0, at: 0 };
     let mut quick = Quick::default();
     json.record(&mut quick)?;
     json.white_space();
@@ -100,6 +99,8 @@ struct Json<'a, 's> {
     text: &'a str,
     /// The strings of the text, all of them sound.
     strings: &'s Strings,
+    /// How many of them begin before `at`.
+    next: usize,
     at: usize,
 }
 
@@ -291,10 +292,18 @@ impl<'a> Json<'a, '_> {
         }
     }
 
-    /// Goes behind the value that begins here, whatever it is.
+    /// Goes behind the value that begins here, whatever it is; most are strings.
+    #[inline]
     fn skip(&mut self, depth: u32) -> Option<()> {
+        match self.next_string() {
+            Some(_) => Some(()),
+            None => self.skip_other(depth),
+        }
+    }
+
+    /// Goes behind the value that begins here, which is no string.
+    fn skip_other(&mut self, depth: u32) -> Option<()> {
         match self.peek()? {
-            b'"' => self.string().map(drop),
             b'{' if depth < MAX_DEPTH => {
                 self.at += 1;
                 self.white_space();
@@ -302,7 +311,7 @@ impl<'a> Json<'a, '_> {
                     return Some(());
                 }
                 loop {
-                    self.string()?;
+                    self.next_string()?;
                     self.white_space();
                     self.expect(b':')?;
                     self.white_space();
@@ -418,15 +427,17 @@ impl<'a> Json<'a, '_> {
     /// The string that begins here.
     #[inline]
     fn string(&mut self) -> Option<Str<'a>> {
-        self.expect(b'"')?;
-        let start = self.at;
-        let (end, escapes) = self.strings.end(start)?;
-        self.at = end + 1;
-        Some(Str { inner: self.slice(start..end)?, escapes })
+        let Span { start, end, escapes } = self.next_string()?;
+        Some(Str { inner: self.text.get(start + 1..end)?, escapes })
     }
 
-    fn slice(&self, range: Range<usize>) -> Option<&'a str> {
-        self.text.get(range)
+    /// Goes behind the string that begins here. Where it ends does not depend on where the one before it did, so that the processor need not wait for that.
+    #[inline]
+    fn next_string(&mut self) -> Option<Span> {
+        let string = self.strings.get(self.next).filter(|string| string.start == self.at)?;
+        self.next += 1;
+        self.at = string.end + 1;
+        Some(string)
     }
 
     #[inline]
@@ -453,6 +464,14 @@ impl<'a> Json<'a, '_> {
 
     #[inline]
     fn white_space(&mut self) {
+        // As a rule there is none.
+        if self.peek() <= Some(b' ') {
+            self.pass_white_space();
+        }
+    }
+
+    #[cold]
+    fn pass_white_space(&mut self) {
         while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.peek() {
             self.at += 1;
         }
