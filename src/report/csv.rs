@@ -9,6 +9,7 @@ use std::thread::{self, JoinHandle};
 
 use chrono::{DateTime, SecondsFormat};
 
+use super::alike::Common;
 use super::columns::Column;
 use super::date_text;
 use super::rows::{Cell, hundredths, two_decimals};
@@ -23,7 +24,7 @@ impl Csv {
     pub(super) fn new(mut file: File, columns: &[Column]) -> io::Result<Csv> {
         let names: Vec<Cell<'_>> = columns.iter().map(|column| Cell::Text(Some(column.name))).collect();
         let mut header = Vec::new();
-        write_row(&mut header, &names);
+        write_row(&mut header, &names, None);
         file.write_all(&header)?;
         Ok(Csv { file, safe: Safe::default() })
     }
@@ -71,18 +72,23 @@ impl Safe {
 }
 
 /// A row with the end of its line.
-pub(super) fn write_row(rows: &mut Vec<u8>, row: &[Cell<'_>]) {
-    for (at, cell) in row.iter().enumerate() {
-        if at > 0 {
-            rows.push(b',');
-        }
-        write_cell(rows, cell);
-    }
+pub(super) fn write_row(rows: &mut Vec<u8>, row: &[Cell<'_>], common: Option<&Common>) {
+    write_cells(rows, row, common);
     rows.extend_from_slice(b"\r\n");
 }
 
+/// Cells with commas between them.
+pub(super) fn write_cells(line: &mut Vec<u8>, cells: &[Cell<'_>], common: Option<&Common>) {
+    for (at, cell) in cells.iter().enumerate() {
+        if at > 0 {
+            line.push(b',');
+        }
+        write_cell(line, cell, common);
+    }
+}
+
 /// A value; nothing for one that is unknown.
-fn write_cell(line: &mut Vec<u8>, cell: &Cell<'_>) {
+fn write_cell(line: &mut Vec<u8>, cell: &Cell<'_>, common: Option<&Common>) {
     match *cell {
         Cell::Text(Some(text)) => write_text(line, text),
         Cell::Time(Some(seconds)) => match time_text(seconds) {
@@ -93,6 +99,7 @@ fn write_cell(line: &mut Vec<u8>, cell: &Cell<'_>) {
         Cell::Count(Some(number)) => line.extend_from_slice(itoa::Buffer::new().format(number).as_bytes()),
         Cell::Decimal(Some(value)) => write_decimal(line, value),
         Cell::Flag(flag) => line.extend_from_slice(if flag { b"true" } else { b"false" }),
+        Cell::Common(number) => line.extend_from_slice(common.map_or(&[][..], |common| common.csv(number))),
         Cell::Text(None) | Cell::Time(None) | Cell::Date(None) | Cell::Count(None) | Cell::Decimal(None) => {}
     }
 }
@@ -176,7 +183,7 @@ mod tests {
 
     fn written(cell: Cell<'_>) -> String {
         let mut line = Vec::new();
-        write_cell(&mut line, &cell);
+        write_cell(&mut line, &cell, None);
         String::from_utf8(line).unwrap()
     }
 
@@ -237,7 +244,7 @@ mod tests {
             let rows = texts.len().min(numbers.len()).min(days.len());
             for at in 0..rows {
                 let count = days[at].map(i64::from);
-                write_row(&mut written, &[Cell::Text(texts[at].as_deref()), Cell::Decimal(numbers[at]), Cell::Date(days[at]), Cell::Count(count)]);
+                write_row(&mut written, &[Cell::Text(texts[at].as_deref()), Cell::Decimal(numbers[at]), Cell::Date(days[at]), Cell::Count(count)], None);
             }
             csv.write(&written).unwrap();
 

@@ -74,7 +74,8 @@ fn value(cell: &Cell<'_>) -> Value {
         Cell::Count(Some(number)) => Value::from(number),
         Cell::Decimal(Some(number)) => Value::from(two_decimals(number)),
         Cell::Flag(flag) => Value::from(flag),
-        Cell::Text(None) | Cell::Time(None) | Cell::Date(None) | Cell::Count(None) | Cell::Decimal(None) => Value::Null,
+        // Of no number: rows of JSON have all their cells.
+        Cell::Text(None) | Cell::Time(None) | Cell::Date(None) | Cell::Count(None) | Cell::Decimal(None) | Cell::Common(_) => Value::Null,
     }
 }
 

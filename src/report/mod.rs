@@ -1,5 +1,6 @@
 //! Findings to files and to the terminal: one file of code per form.
 
+mod alike;
 mod apply;
 mod athena;
 mod columns;
@@ -17,6 +18,7 @@ mod texts;
 
 use std::fs::{self, File};
 use std::io;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::thread;
 
@@ -25,10 +27,11 @@ use polars::prelude::PolarsError;
 
 use crate::findings::{Finding, recompute, shown, shown_text};
 use crate::fixes::Fix;
-use crate::scan::{Scan, Slot, UUID_CHARS};
+use crate::scan::{Call, ReadNames, Scan, Slot, UUID_CHARS};
 use crate::sts_call::Outcome;
 use crate::trail::StoreError;
 use crate::trends::{Day, SECONDS_PER_DAY};
+use alike::{Alike, Common};
 use apply::{Folders, folder_names, folder_of};
 use output::Output;
 use place::{Claim, Written};
@@ -138,10 +141,7 @@ impl Report {
             Ok((tables, Folders::of_report(&claim.path, scan, findings, redact)?, summary()))
         };
         let write = || {
-            let (events, rest) = rayon::join(
-                || all_events.fill(scan.calls.slots(), |slot| day_of(scan, *slot), |slots, row| events(scan, slots, redact, row)),
-                rest,
-            );
+            let (events, rest) = rayon::join(|| write_events(all_events, scan, redact), rest);
             let mut tables = events?;
             let (others, folders, summary) = rest?;
             tables.extend(others);
@@ -189,51 +189,88 @@ fn day_of(scan: &Scan, slot: Slot) -> Option<i32> {
     i32::try_from(scan.calls.get(slot)?.time.div_euclid(SECONDS_PER_DAY)).ok()
 }
 
-fn events(scan: &Scan, slots: &[Slot], redact: bool, row: &mut dyn FnMut(&[Cell<'_>])) {
+/// The columns of the table of calls that hold the same for many of them: all but time, id and place.
+const COMMON: Range<usize> = 2..EVENTS.columns.len() - 1;
+
+/// Writes the table of calls. What many calls have in common is made once for all of them, where that is so.
+fn write_events(output: Output, scan: &Scan, redact: bool) -> Result<Vec<Written>, ReportError> {
+    let slots = scan.calls.slots();
+    let likeness = |slot: &Slot| scan.calls.get(*slot).map(Call::likeness);
+    let Some(alike) = output.may_share().then(|| Alike::of(slots, likeness)).flatten() else {
+        let rows = |slots: &[Slot], row: &mut dyn FnMut(&[Cell<'_>])| {
+            let names = scan.names.read();
+            each_call(scan, &names, slots.iter().map(|&slot| (slot, ())), |(), call, [time, event_id, location]| {
+                with_common(scan, &names, call, redact, |common| {
+                    let mut whole = [Cell::Flag(false); EVENTS.columns.len()];
+                    let cells = [time, event_id].into_iter().chain(common.iter().copied()).chain([location]);
+                    whole.iter_mut().zip(cells).for_each(|(to, cell)| *to = cell);
+                    row(&whole);
+                });
+            });
+        };
+        return output.fill(slots, |slot| day_of(scan, *slot), rows);
+    };
+    let mut common = Common::new(EVENTS, COMMON);
     let names = scan.names.read();
+    for call in alike.first.iter().filter_map(|&slot| scan.calls.get(slot)) {
+        with_common(scan, &names, call, redact, |cells| common.push(cells));
+    }
+    let rows = |items: &[(Slot, u32)], row: &mut dyn FnMut(&[Cell<'_>])| {
+        each_call(scan, &names, items.iter().copied(), |number, _, [time, event_id, location]| {
+            row(&[time, event_id, Cell::Common(number), location]);
+        });
+    };
+    output.with_common(common).fill(&alike.items, |(slot, _)| day_of(scan, *slot), rows)
+}
+
+/// The time, id and place of each of `calls`.
+fn each_call<N>(scan: &Scan, names: &ReadNames<'_>, calls: impl Iterator<Item = (Slot, N)>, mut with: impl FnMut(N, &Call, [Cell<'_>; 3])) {
     let mut location = String::new();
-    for call in slots.iter().filter_map(|&slot| scan.calls.get(slot)) {
-        let text = |name| names.text(name);
-        let caller = text(call.caller).map(|caller| shown_text(caller, redact));
+    for (slot, number) in calls {
+        let Some(call) = scan.calls.get(slot) else { continue };
         let mut uuid = [0; UUID_CHARS];
-        let event_id = call.event_id.text_in(&names, &mut uuid);
-        let recomputed = recompute(scan, call);
-        let observed = call.observed_percent();
-        let parts = recomputed.map(|it| it.parts);
-        let fingerprint = recomputed.map(|it| it.facts.fingerprint_digits());
+        let event_id = call.event_id.text_in(names, &mut uuid);
         location.clear();
         scan.write_location(call, &mut location);
-        row(&[
-            Cell::Time(Some(call.time)),
-            Cell::Text(event_id),
-            Cell::Text(Some(call.operation.name())),
-            Cell::Text(Some(if call.outcome == Outcome::Granted { "granted" } else { "refused" })),
-            Cell::Text(text(call.error_code)),
-            Cell::Text(text(call.role)),
-            Cell::Text(caller.as_deref()),
-            Cell::Text(Some(call.caller_kind.name())),
-            Cell::Text(text(call.account)),
-            Cell::Text(text(call.region)),
-            Cell::Text(call.regime.map(|regime| regime.name())),
-            Cell::Decimal(observed),
-            count_of(call.session_token_bytes),
-            Cell::Decimal(recomputed.map(|it| it.percent.value)),
-            Cell::Decimal(recomputed.map(|it| it.percent.low)),
-            Cell::Decimal(recomputed.map(|it| it.percent.high)),
-            Cell::Decimal(observed.zip(recomputed).map(|(observed, it)| observed - it.whole_percent)),
-            count_of(parts.map(|parts| parts.packed_bytes())),
-            count_of(parts.map(|parts| parts.policy_bytes)),
-            count_of(parts.map(|parts| parts.policy_arn_bytes)),
-            count_of(parts.map(|parts| parts.tag_bytes)),
-            count_of(parts.map(|parts| parts.inherited_tag_bytes)),
-            count_of(call.policy_chars),
-            count_of(recomputed.map(|it| u32::from(it.facts.policy_arns))),
-            count_of(recomputed.map(|it| u32::from(it.facts.tags))),
-            count_of(recomputed.map(|it| u32::from(it.facts.inherited_tags))),
-            Cell::Text(fingerprint.as_ref().and_then(|digits| str::from_utf8(digits).ok())),
-            Cell::Text(Some(&location)),
-        ]);
+        with(number, call, [Cell::Time(Some(call.time)), Cell::Text(event_id), Cell::Text(Some(&location))]);
     }
+}
+
+/// The cells of `call` in the columns [`COMMON`]: the same for all calls of one [`Call::likeness`].
+fn with_common(scan: &Scan, names: &ReadNames<'_>, call: &Call, redact: bool, with: impl FnOnce(&[Cell<'_>; COMMON.end - COMMON.start])) {
+    let text = |name| names.text(name);
+    let caller = text(call.caller).map(|caller| shown_text(caller, redact));
+    let recomputed = recompute(scan, call);
+    let observed = call.observed_percent();
+    let parts = recomputed.map(|it| it.parts);
+    let fingerprint = recomputed.map(|it| it.facts.fingerprint_digits());
+    with(&[
+        Cell::Text(Some(call.operation.name())),
+        Cell::Text(Some(if call.outcome == Outcome::Granted { "granted" } else { "refused" })),
+        Cell::Text(text(call.error_code)),
+        Cell::Text(text(call.role)),
+        Cell::Text(caller.as_deref()),
+        Cell::Text(Some(call.caller_kind.name())),
+        Cell::Text(text(call.account)),
+        Cell::Text(text(call.region)),
+        Cell::Text(call.regime.map(|regime| regime.name())),
+        Cell::Decimal(observed),
+        count_of(call.session_token_bytes),
+        Cell::Decimal(recomputed.map(|it| it.percent.value)),
+        Cell::Decimal(recomputed.map(|it| it.percent.low)),
+        Cell::Decimal(recomputed.map(|it| it.percent.high)),
+        Cell::Decimal(observed.zip(recomputed).map(|(observed, it)| observed - it.whole_percent)),
+        count_of(parts.map(|parts| parts.packed_bytes())),
+        count_of(parts.map(|parts| parts.policy_bytes)),
+        count_of(parts.map(|parts| parts.policy_arn_bytes)),
+        count_of(parts.map(|parts| parts.tag_bytes)),
+        count_of(parts.map(|parts| parts.inherited_tag_bytes)),
+        count_of(call.policy_chars),
+        count_of(recomputed.map(|it| u32::from(it.facts.policy_arns))),
+        count_of(recomputed.map(|it| u32::from(it.facts.tags))),
+        count_of(recomputed.map(|it| u32::from(it.facts.inherited_tags))),
+        Cell::Text(fingerprint.as_ref().and_then(|digits| str::from_utf8(digits).ok())),
+    ]);
 }
 
 fn principals(scan: &Scan, findings: &[Finding], redact: bool, row: &mut dyn FnMut(&[Cell<'_>])) {

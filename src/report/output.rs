@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use polars::prelude::PolarsError;
 use rayon::prelude::*;
 
+use super::alike::Common;
 use super::columns::{Column, Table};
 use super::place::{Written, key_of_day};
 use super::rows::{Cell, Rows};
@@ -57,6 +58,8 @@ pub(super) struct Output {
     /// What every file has at the start of a row and its path tells already: columns left out.
     left_out: usize,
     folder: PathBuf,
+    /// What rows have in common.
+    common: Option<Common>,
     /// Files that further rows belong to.
     open: Option<Files>,
     /// Memory of rows that were written: fresh memory costs as much as to fill it.
@@ -77,6 +80,7 @@ impl Output {
             by_day,
             left_out,
             folder: folder.to_owned(),
+            common: None,
             open: None,
             spare: Mutex::default(),
         };
@@ -131,11 +135,11 @@ impl Output {
         let asked = |format| self.formats.contains(&format);
         let mut csv = asked(Format::Csv).then(|| self.spare().pop().unwrap_or_default());
         let mut json = asked(Format::Json).then(|| json::Rows::new(self.table.columns));
-        let mut columns = asked(Format::Parquet).then(|| Rows::new(self.table, items.len()));
+        let mut columns = asked(Format::Parquet).then(|| Rows::new(self.table, items.len(), self.common.as_ref()));
         rows(items, &mut |row| {
             let row = row.get(self.left_out..).unwrap_or_default();
             if let Some(csv) = &mut csv {
-                csv::write_row(csv, row);
+                csv::write_row(csv, row, self.common.as_ref());
             }
             if let Some(json) = &mut json {
                 json.push(row);
@@ -168,7 +172,8 @@ impl Output {
                 Writer::Json(json) => parts.iter().filter_map(|part| part.json.as_ref()).try_for_each(|rows| json.write(rows)).map_err(io),
                 Writer::Parquet(parquet) => {
                     parts.iter().filter_map(|part| part.columns.clone()).for_each(|part| parquet.push(part));
-                    if stretch.ends_row_group { parquet.write().map_err(|source| self.broken(source)) } else { Ok(()) }
+                    let common = self.common.as_ref();
+                    if stretch.ends_row_group { parquet.write(common).map_err(|source| self.broken(source)) } else { Ok(()) }
                 }
             }
         })?;
@@ -189,6 +194,16 @@ impl Output {
             Ok(written)
         };
         files.0.into_iter().map(close).collect()
+    }
+
+    /// Whether rows may have a [`Cell::Common`]: objects of JSON have their cells by name.
+    pub(super) fn may_share(&self) -> bool {
+        !self.formats.contains(&Format::Json) && self.left_out == 0
+    }
+
+    /// With what the numbers of each [`Cell::Common`] stand for.
+    pub(super) fn with_common(self, common: Common) -> Output {
+        Output { common: Some(common), ..self }
     }
 
     /// Writes the rows of `items`, one each, in order; `rows` makes those of some items that follow each other, `day` tells the day of one. Makes them in

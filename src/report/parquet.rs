@@ -11,6 +11,7 @@ use polars_parquet::write::{
 };
 use rayon::prelude::*;
 
+use super::alike::Common;
 use super::columns::Table;
 use super::rows::{self, Rows};
 
@@ -45,14 +46,14 @@ impl Parquet {
         self.parts.push(part);
     }
 
-    /// Writes the rows taken as one row group.
-    pub(super) fn write(&mut self) -> PolarsResult<()> {
+    /// Writes the rows taken as one row group; `common` has what theirs stand for.
+    pub(super) fn write(&mut self, common: Option<&Common>) -> PolarsResult<()> {
         let parts = std::mem::take(&mut self.parts);
         let rows: usize = parts.iter().map(|part| part.len()).sum();
         let dtypes: Vec<&ArrowDataType> = self.writer.schema().iter_values().map(|field| &field.dtype).collect();
         let fields = self.writer.parquet_schema().fields();
         let columns = dtypes.into_par_iter().enumerate().zip(fields).with_max_len(1);
-        let columns = columns.map(|((at, dtype), field)| column(&parts, at, dtype, field)).collect::<PolarsResult<Vec<_>>>()?;
+        let columns = columns.map(|((at, dtype), field)| column(&parts, common, at, dtype, field)).collect::<PolarsResult<Vec<_>>>()?;
         let columns = DynIter::new(columns.iter().map(|pages| {
             let pages = fallible_streaming_iterator::convert(pages.iter().map(PolarsResult::Ok));
             Ok(DynStreamingIterator::new(pages))
@@ -68,9 +69,15 @@ impl Parquet {
 }
 
 /// The pages of the column at `at` of `parts`, encoded as one array and compressed.
-fn column(parts: &[Arc<Rows>], at: usize, dtype: &ArrowDataType, field: &ParquetType) -> PolarsResult<Vec<CompressedPage>> {
+fn column(
+    parts: &[Arc<Rows>],
+    common: Option<&Common>,
+    at: usize,
+    dtype: &ArrowDataType,
+    field: &ParquetType,
+) -> PolarsResult<Vec<CompressedPage>> {
     let encoding = get_dtype_encoding(dtype).first().copied().unwrap_or(Encoding::Plain);
-    let Some((array, encoding)) = rows::array(parts.iter().map(|part| &**part), at, dtype.clone(), encoding) else {
+    let Some((array, encoding)) = rows::array(parts.iter().map(|part| &**part), common, at, dtype.clone(), encoding) else {
         return Ok(Vec::new());
     };
     let encoded = array_to_columns(array, field.clone(), options(), &[encoding])?;
@@ -106,7 +113,7 @@ mod tests {
 
     /// Those rows as packtrail takes them and as a frame.
     fn rows(numbers: std::ops::Range<i64>) -> (Rows, DataFrame) {
-        let mut rows = Rows::new(TABLE, 0);
+        let mut rows = Rows::new(TABLE, 0, None);
         // Some columns have unknown values in no part, some in one part, some in all.
         let same = |_| Some("AssumeRole".to_owned());
         let few =
@@ -154,7 +161,7 @@ mod tests {
         let mut parquet = Parquet::new(file.reopen().unwrap(), table).unwrap();
         for parts in row_groups {
             parts.into_iter().for_each(|part| parquet.push(Arc::new(part)));
-            parquet.write().unwrap();
+            parquet.write(None).unwrap();
         }
         parquet.finish().unwrap();
         std::fs::read(file.path()).unwrap()
@@ -215,7 +222,7 @@ mod tests {
                 })
                 .collect();
             let parts = texts.chunks(part_rows).map(|texts| {
-                let mut rows = Rows::new(TEXTS, 0);
+                let mut rows = Rows::new(TEXTS, 0, None);
                 texts.iter().for_each(|text| rows.push(&[Cell::Text(text.as_deref())]));
                 rows
             });

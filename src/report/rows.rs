@@ -4,7 +4,8 @@ use polars::prelude::{ArrowDataType, DataType, Field, Schema, TimeUnit, TimeZone
 use polars_arrow::array::{Array, BooleanArray, PrimitiveArray};
 use polars_parquet::write::Encoding;
 
-use super::columns::{Kind, Table};
+use super::alike::Common;
+use super::columns::{Column, Kind, Table};
 use super::texts::{self, Texts};
 
 /// Values of one column as they come in.
@@ -15,6 +16,8 @@ enum Values {
     Days(Vec<Option<i32>>),
     Decimal(Vec<Option<f64>>),
     Flag(Vec<bool>),
+    /// Of several columns: numbers of what other rows have too.
+    Common(Vec<u32>),
 }
 
 /// One value of a row.
@@ -32,6 +35,8 @@ pub(super) enum Cell<'a> {
     Decimal(Option<f64>),
     /// True or false.
     Flag(bool),
+    /// Values of several columns, by number, that other rows have too: see [`Common`].
+    Common(u32),
 }
 
 /// Takes the rows of one table.
@@ -42,20 +47,22 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    /// Has no rows yet, and room for `rows`.
-    pub(super) fn new(table: Table, rows: usize) -> Rows {
-        let values = table
-            .columns
-            .iter()
-            .map(|column| match column.kind {
-                Kind::Text => Values::Text(Texts::new(rows)),
-                Kind::Time | Kind::Count => Values::Long(Vec::with_capacity(rows)),
-                Kind::Date => Values::Days(Vec::with_capacity(rows)),
-                Kind::Decimal => Values::Decimal(Vec::with_capacity(rows)),
-                Kind::Flag => Values::Flag(Vec::with_capacity(rows)),
-            })
-            .collect();
-        Rows { table, values, len: 0 }
+    /// Has no rows yet, and room for `rows`. In place of the columns of `common` each has a [`Cell::Common`].
+    pub(super) fn new(table: Table, rows: usize, common: Option<&Common>) -> Rows {
+        let (before, after) = match common {
+            Some(common) => (table.columns.get(..common.columns.start), table.columns.get(common.columns.end..)),
+            None => (Some(table.columns), None),
+        };
+        let values = |columns: Option<&'static [Column]>| {
+            columns.unwrap_or_default().iter().map(move |column| values(column, Texts::new(rows), rows))
+        };
+        let in_between = common.map(|_| Values::Common(Vec::with_capacity(rows)));
+        Rows { table, values: values(before).chain(in_between).chain(values(after)).collect(), len: 0 }
+    }
+
+    /// Has no rows yet, and no text of them twice.
+    pub(super) fn exact(table: Table) -> Rows {
+        Rows { table, values: table.columns.iter().map(|column| values(column, Texts::exact(), 0)).collect(), len: 0 }
     }
 
     /// How many there are.
@@ -74,16 +81,52 @@ impl Rows {
                 (Values::Days(values), Cell::Date(value)) => values.push(value),
                 (Values::Decimal(values), Cell::Decimal(value)) => values.push(value.map(two_decimals)),
                 (Values::Flag(values), Cell::Flag(value)) => values.push(value),
+                (Values::Common(values), Cell::Common(number)) => values.push(number),
                 _ => debug_assert!(false, "a cell of {} is not of its column's type", self.table.name),
             }
         }
         self.len += 1;
     }
+
+    /// The values of the column at `at` of the rows of these numbers, as [`array`] gives them.
+    pub(super) fn repeated(
+        &self,
+        numbers: impl Iterator<Item = u32> + Clone,
+        at: usize,
+        dtype: ArrowDataType,
+        otherwise: Encoding,
+    ) -> Option<(Box<dyn Array>, Encoding)> {
+        fn each<T: Copy>(values: &[Option<T>], numbers: impl Iterator<Item = u32>) -> impl Iterator<Item = Option<T>> {
+            numbers.map(|number| values.get(number as usize).copied().flatten())
+        }
+        Some(match self.values.get(at)? {
+            Values::Text(texts) => texts::repeated(texts, numbers, otherwise),
+            Values::Long(values) => (each(values, numbers).collect::<PrimitiveArray<i64>>().to(dtype).boxed(), otherwise),
+            Values::Days(values) => (each(values, numbers).collect::<PrimitiveArray<i32>>().to(dtype).boxed(), otherwise),
+            Values::Decimal(values) => (each(values, numbers).collect::<PrimitiveArray<f64>>().to(dtype).boxed(), Encoding::Plain),
+            Values::Flag(values) => {
+                let flags = numbers.map(|number| values.get(number as usize).copied().unwrap_or_default());
+                (BooleanArray::from_slice(flags.collect::<Vec<_>>()).boxed(), otherwise)
+            }
+            Values::Common(_) => return None,
+        })
+    }
+}
+
+/// Where the values of `column` come in.
+fn values(column: &Column, texts: Texts, rows: usize) -> Values {
+    match column.kind {
+        Kind::Text => Values::Text(texts),
+        Kind::Time | Kind::Count => Values::Long(Vec::with_capacity(rows)),
+        Kind::Date => Values::Days(Vec::with_capacity(rows)),
+        Kind::Decimal => Values::Decimal(Vec::with_capacity(rows)),
+        Kind::Flag => Values::Flag(Vec::with_capacity(rows)),
+    }
 }
 
 /// The columns of `table` as polars knows them, with real dates and times.
 pub(super) fn schema(table: &Table) -> Schema {
-    let field = |column: &super::columns::Column| {
+    let field = |column: &Column| {
         let of_polars = match column.kind {
             Kind::Text => DataType::String,
             Kind::Time => DataType::Datetime(TimeUnit::Microseconds, Some(TimeZone::UTC)),
@@ -100,10 +143,23 @@ pub(super) fn schema(table: &Table) -> Schema {
 /// The values of the column at `at` of parts that follow each other as one array of `dtype`, and how it is to be encoded: as polars would, or `otherwise`.
 pub(super) fn array<'a>(
     parts: impl Iterator<Item = &'a Rows> + Clone,
+    common: Option<&Common>,
     at: usize,
     dtype: ArrowDataType,
     otherwise: Encoding,
 ) -> Option<(Box<dyn Array>, Encoding)> {
+    let at = match common {
+        // The columns in between have one place together.
+        Some(common) if at >= common.columns.end => at - (common.columns.len() - 1),
+        Some(common) if at >= common.columns.start => {
+            let numbers = parts.filter_map(|part| match part.values.get(common.columns.start) {
+                Some(Values::Common(numbers)) => Some(numbers),
+                _ => None,
+            });
+            return common.array(numbers.flatten().copied(), at, dtype, otherwise);
+        }
+        _ => at,
+    };
     let parts = parts.filter_map(|part| part.values.get(at));
     macro_rules! of_kind {
         ($kind:ident) => {
@@ -117,6 +173,7 @@ pub(super) fn array<'a>(
         // polars has no dictionary of such numbers, which it finds out late.
         Values::Decimal(_) => (of_kind!(Decimal).flatten().collect::<PrimitiveArray<f64>>().to(dtype).boxed(), Encoding::Plain),
         Values::Flag(_) => (BooleanArray::from_slice(of_kind!(Flag).flatten().copied().collect::<Vec<_>>()).boxed(), otherwise),
+        Values::Common(_) => return None,
     })
 }
 

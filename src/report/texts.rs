@@ -32,13 +32,20 @@ pub(super) struct Texts {
     hashes: Vec<u64>,
     /// Numbers by text; None where they are no longer looked up.
     by_text: Option<HashTable<u32>>,
+    /// They always are.
+    exact: bool,
 }
 
 impl Texts {
     /// Has no rows yet, and room for `rows`.
     pub(super) fn new(rows: usize) -> Texts {
         let by_text = Some(HashTable::new());
-        Texts { numbers: Vec::with_capacity(rows), text: String::new(), ends: Vec::new(), hashes: Vec::new(), by_text }
+        Texts { numbers: Vec::with_capacity(rows), text: String::new(), ends: Vec::new(), hashes: Vec::new(), by_text, exact: false }
+    }
+
+    /// Has no rows yet, and no text twice.
+    pub(super) fn exact() -> Texts {
+        Texts { exact: true, ..Texts::new(0) }
     }
 
     /// Takes the text of one row.
@@ -58,7 +65,7 @@ impl Texts {
             if let Some(&number) = by_text.find(hash, |&number| self.get(number) == Some(text)) {
                 return number;
             }
-            if self.ends.len() >= LOOKED_UP && 4 * self.ends.len() > 3 * self.numbers.len() {
+            if !self.exact && self.ends.len() >= LOOKED_UP && 4 * self.ends.len() > 3 * self.numbers.len() {
                 self.by_text = None;
             }
         }
@@ -142,15 +149,53 @@ fn dictionary(parts: &[&Texts], rows: usize) -> Option<DictionaryArray<u32>> {
         }
         keys.extend(part.numbers.iter().map(|&number| of_part.get(number as usize).copied().unwrap_or_default()));
         unknown |= part.numbers.contains(&UNKNOWN);
-        // For polars' estimate an unknown text is an empty one.
-        if rows > ALWAYS_DICTIONARY_ROWS && 2 * (texts.len() + usize::from(unknown)) >= rows {
+        if is_undecided(texts.len(), unknown, rows) {
             return None;
         }
     }
-    let known = unknown.then(|| parts.iter().flat_map(|part| &part.numbers).map(|&number| number != UNKNOWN).collect::<Bitmap>());
+    let known = unknown.then(|| parts.iter().flat_map(|part| &part.numbers).map(|&number| number != UNKNOWN).collect());
+    dictionary_of(texts.into_iter().map(|(text, _)| text), keys, known)
+}
+
+/// Whether polars may decide against a dictionary. For its estimate an unknown text is an empty one.
+fn is_undecided(distinct: usize, unknown: bool, rows: usize) -> bool {
+    rows > ALWAYS_DICTIONARY_ROWS && 2 * (distinct + usize::from(unknown)) >= rows
+}
+
+fn dictionary_of<'a>(texts: impl ExactSizeIterator<Item = &'a str>, keys: Vec<u32>, known: Option<Bitmap>) -> Option<DictionaryArray<u32>> {
     let mut values = MutableBinaryViewArray::<str>::with_capacity(texts.len());
-    texts.iter().for_each(|(text, _)| values.push_value(text));
+    texts.for_each(|text| values.push_value(text));
     DictionaryArray::try_from_keys(PrimitiveArray::from_vec(keys).with_validity(known), values.freeze().boxed(), false).ok()
+}
+
+/// As [`array`], of the texts of these rows of `texts`, which has none twice.
+pub(super) fn repeated(texts: &Texts, rows: impl Iterator<Item = u32> + Clone, otherwise: Encoding) -> (Box<dyn Array>, Encoding) {
+    let numbers = rows.map(|row| texts.numbers.get(row as usize).copied().unwrap_or(UNKNOWN));
+    let mut keys_of: Vec<Option<u32>> = vec![None; texts.ends.len()];
+    let mut distinct: Vec<u32> = Vec::new();
+    let mut keys: Vec<u32> = Vec::new();
+    let mut unknown = false;
+    for number in numbers.clone() {
+        let Some(key) = keys_of.get_mut(number as usize) else {
+            unknown = true;
+            keys.push(0);
+            continue;
+        };
+        keys.push(*key.get_or_insert_with(|| {
+            distinct.push(number);
+            u32::try_from(distinct.len() - 1).unwrap_or(u32::MAX)
+        }));
+    }
+    if !is_undecided(distinct.len(), unknown, keys.len()) {
+        let known = unknown.then(|| numbers.clone().map(|number| number != UNKNOWN).collect());
+        let of = distinct.iter().map(|&number| texts.get(number).unwrap_or_default());
+        if let Some(array) = dictionary_of(of, keys, known) {
+            return (array.boxed(), otherwise);
+        }
+    }
+    let mut views = MutableBinaryViewArray::<str>::new();
+    numbers.for_each(|number| views.push(texts.get(number)));
+    (views.freeze().boxed(), otherwise)
 }
 
 /// The texts as they are.

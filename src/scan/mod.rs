@@ -20,7 +20,7 @@ use crate::record::{Damage, Found, Kind, Limits, Reader, Reason, Strings};
 use crate::sts_call::{self, Outcome, StsCall};
 use crate::trail::{Day, Entry, Folder, Listing, LogFile};
 
-pub use calls::{Call, Calls, EventId, Slot, UUID_CHARS};
+pub use calls::{Call, Calls, EventId, Likeness, Slot, UUID_CHARS};
 use calls::{Collector, Texts};
 use locations::FileNames;
 use names::Lately;
