@@ -347,9 +347,11 @@ impl Run<'_, '_> {
             } else if byte == Some(b'{') {
                 let passed = if skim { self.skim() } else { Skimmed::default() };
                 skim &= !passed.controls;
-                if let Some(length) = passed.call {
+                if let Some(length) = passed.record {
                     let start = self.text.position();
-                    self.candidate(start, start + length as u64)?;
+                    if passed.call {
+                        self.candidate(start, start + length as u64)?;
+                    }
                     self.records += 1;
                     self.advance(length as u64);
                 } else {
@@ -381,7 +383,7 @@ impl Run<'_, '_> {
         let passed = skim::skim(text, self.sieve, self.shapes);
         if self.seen.is_none() {
             // Begins with a whole record, or is empty.
-            let records = text.get(..passed.bytes + passed.call.unwrap_or(0)).unwrap_or_default();
+            let records = text.get(..passed.bytes + passed.record.unwrap_or(0)).unwrap_or_default();
             if candidate::kind_of(records) != Kind::CloudTrail {
                 return Skimmed::default();
             }

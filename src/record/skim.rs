@@ -22,8 +22,10 @@ pub struct Skimmed {
     pub bytes: usize,
     /// Records in these bytes.
     pub records: u64,
-    /// Length of the record that follows, where it may be a call and nothing else is unusual about it.
-    pub call: Option<usize>,
+    /// Length of the record that follows, where nothing is unusual about it: it may be a call, or is the list's last.
+    pub record: Option<usize>,
+    /// It may be a call.
+    pub call: bool,
     /// Something about the record that follows is unusual; false also where the text ends in it or behind it.
     pub unusual: bool,
     /// Control characters were met, as in text that was printed to be read: skimming the rest would stop at each record.
@@ -240,16 +242,19 @@ impl Run<'_> {
             }
             (own, waiting, self.open) = (next, Brackets::default(), Open::default());
             let end = offset + at as usize + 1;
-            match self.text.get(end - 1..end + 2) {
-                Some(b"},{") => {}
-                Some(b"}]}") | None => return None,
+            let is_last = match self.text.get(end - 1..end + 2) {
+                Some(b"},{") => false,
+                Some(b"}]}") => true,
+                None => return None,
                 Some(_) => return self.unusual(),
+            };
+            let names_sts = self.named < end;
+            self.passed.call = names_sts && self.text.get(self.passed.bytes..end).is_some_and(|record| self.sieve.names_call(record));
+            if self.passed.call || is_last {
+                self.passed.record = Some(end - self.passed.bytes);
+                return None;
             }
-            if self.named < end {
-                if self.text.get(self.passed.bytes..end).is_some_and(|record| self.sieve.names_call(record)) {
-                    self.passed.call = Some(end - self.passed.bytes);
-                    return None;
-                }
+            if names_sts {
                 self.named = block.source(self.text, end);
             }
             self.passed.records += 1;
@@ -295,6 +300,18 @@ impl Block {
     }
 }
 
+/// Where the blocks so far end.
+#[derive(Clone, Copy, Default)]
+struct State {
+    offset: usize,
+    /// All ones within a string.
+    in_string: u64,
+    /// 1 behind a backslash that escapes the next character.
+    escaping: u64,
+    depth: u32,
+    waiting: Brackets,
+}
+
 /// Kept inline, so that it is compiled for the instructions of its caller.
 #[inline(always)]
 fn records(
@@ -307,19 +324,45 @@ fn records(
     extract: impl Fn(u64, u64) -> u64,
 ) -> Skimmed {
     let mut run = Run { text, sieve, shapes, passed: Skimmed::default(), open: Open::default(), named: usize::MAX };
-    // All ones where the last block ended within a string; 1 where it ended with a backslash that escapes the next character.
-    let (mut in_string, mut escaping) = (0_u64, 0_u64);
-    let mut depth = 0_u32;
-    let mut waiting = Brackets::default();
-    let mut offset = 0;
-    while let Some((block, ahead)) = text.get(offset..offset + BLOCK + blocks::APART).and_then(block_and_ahead) {
+    let ways = (masks, rare, within, extract);
+    if let Some(state) = look_through(&mut run, text, State::default(), &ways) {
+        // What is left is no window, but with white space behind it.
+        let mut rest = [b' '; BLOCK + WINDOW];
+        let bytes = text.get(state.offset..).unwrap_or_default();
+        rest.iter_mut().zip(bytes).for_each(|(to, byte)| *to = *byte);
+        let windows = bytes.len().div_ceil(BLOCK) * BLOCK + blocks::APART;
+        if look_through(&mut run, rest.get(..windows).unwrap_or_default(), state, &ways).is_none() {
+            // What the text ends in may look unusual for that alone.
+            run.passed.unusual = false;
+        }
+    }
+    run.passed
+}
+
+/// Looks at the blocks of `text`, which what `before` tells of comes before. None where skimming ends in one of them.
+#[inline(always)]
+fn look_through(
+    run: &mut Run<'_>,
+    text: &[u8],
+    before: State,
+    (masks, rare, within, extract): &(
+        impl Fn(&[u8; BLOCK], &[u8; BLOCK]) -> Masks,
+        impl Fn(&[u8; BLOCK]) -> Rare,
+        impl Fn(u64) -> u64,
+        impl Fn(u64, u64) -> u64,
+    ),
+) -> Option<State> {
+    let State { mut in_string, mut escaping, mut depth, mut waiting, .. } = before;
+    let mut at = 0;
+    while let Some((block, ahead)) = text.get(at..at + WINDOW).and_then(block_and_ahead) {
+        let offset = before.offset + at;
         let masks = masks(block, ahead);
         let mut quotes = masks.quotes;
         if masks.rare | (escaping != 0) {
             let rare = rare(block);
             quotes &= !blocks::escaped(rare.backslashes, &mut escaping);
             if run.is_unusual(offset, &rare) {
-                return Skimmed { unusual: true, ..run.passed };
+                return run.unusual();
             }
         }
         let within = within(quotes) ^ in_string;
@@ -336,14 +379,15 @@ fn records(
             waiting = waiting.with(own);
         } else {
             // The record may end in this block.
-            let block = Block { offset, depth, opening, closing, sts: masks.sts };
-            let Some(next) = run.end(&block, own, waiting) else { return run.passed };
-            (depth, waiting) = next;
+            (depth, waiting) = run.end(&Block { offset, depth, opening, closing, sts: masks.sts }, own, waiting)?;
         }
-        offset += BLOCK;
+        at += BLOCK;
     }
-    run.passed
+    Some(State { offset: before.offset + at, in_string, escaping, depth, waiting })
 }
+
+/// A block with what is looked at behind it.
+const WINDOW: usize = BLOCK + blocks::APART;
 
 /// The block that `text` begins with, and the one [`blocks::APART`] bytes behind it.
 #[inline(always)]
@@ -416,9 +460,17 @@ mod tests {
             (at, records) = (at + end + 1, records + 1);
         }
         assert_eq!((at, records), (passed.bytes, passed.records), "{}", String::from_utf8_lossy(text));
-        if let Some(length) = passed.call {
-            assert_eq!(exact(&text[at..]), Some((length, true)), "{}", String::from_utf8_lossy(text));
+        if let Some(length) = passed.record {
+            let (end, call) = exact(&text[at..]).unwrap_or_else(|| panic!("not sound at {at}: {}", String::from_utf8_lossy(text)));
+            assert_eq!(end, length, "{}", String::from_utf8_lossy(text));
+            if passed.call {
+                assert!(call, "{}", String::from_utf8_lossy(text));
+            } else {
+                assert!(!call || !is_source(&text[at..at + end]), "a call at {at}: {}", String::from_utf8_lossy(text));
+                assert!(text[at + end..].starts_with(b"]}"), "{}", String::from_utf8_lossy(text));
+            }
         }
+        assert!(!passed.call || passed.record.is_some());
         passed
     }
 
@@ -472,7 +524,7 @@ mod tests {
             for padding in 0..70 {
                 let text = format!("{usual},{{\"p\":\"{}\"}},{odd},{usual},{ends}", "p".repeat(padding));
                 let passed = holds(text.as_bytes());
-                assert_eq!((passed.unusual, passed.call.is_some()), (unusual, is_call), "{text}");
+                assert_eq!((passed.unusual, passed.call), (unusual, is_call), "{text}");
                 let records = if is_call {
                     2..=2
                 } else if unusual {
@@ -481,6 +533,22 @@ mod tests {
                     4..=4
                 };
                 assert!(records.contains(&passed.records), "{} of {text}", passed.records);
+            }
+        }
+    }
+
+    #[test]
+    fn the_last_record_of_a_list_is_found_however_short_what_follows() {
+        let call = r#"{"eventSource":"sts.amazonaws.com","eventName":"AssumeRole"}"#;
+        for (padding, last, is_call) in (0..140).flat_map(|padding| [(padding, r#"{"a":{}}"#, false), (padding, call, true)]) {
+            let first = format!("{{\"p\":\"{}\"}}", "p".repeat(padding));
+            for behind in ["]}", "]} "] {
+                let passed = holds(format!("{first},{last}{behind}").as_bytes());
+                assert_eq!((passed.records, passed.record, passed.call), (1, Some(last.len()), is_call), "{padding} {last}");
+            }
+            // What follows may yet come.
+            for behind in ["", "]", " ]}"] {
+                assert_eq!(holds(format!("{first},{last}{behind}").as_bytes()).record, None, "{padding} {last}{behind}");
             }
         }
     }
