@@ -432,17 +432,10 @@ impl Shard {
     }
 
     /// Puts the calls, all of which `indexes` names, in that order.
-    fn lay_down(&mut self, indexes: &[u32]) {
+    fn arrange(&mut self, indexes: &[u32]) {
         let chunk = |indexes: &[u32]| indexes.iter().filter_map(|&index| self.get(index).copied()).collect();
         let chunks: Vec<Vec<Call>> = indexes.chunks(CHUNK).map(chunk).collect();
         self.chunks = chunks;
-        if self.aliases.is_empty() && self.addenda.is_empty() {
-            return;
-        }
-        let places: FxHashMap<u32, u32> = indexes.iter().copied().zip(0..).collect();
-        for (_, index) in self.aliases.iter_mut().chain(&mut self.addenda) {
-            *index = places.get(index).copied().unwrap_or(u32::MAX);
-        }
     }
 
     /// Merges `call` into the copy of it at `index`.
@@ -532,14 +525,49 @@ impl Collector {
             shard.by_key = HashTable::new();
             shard.merge_spares(texts);
         });
-        let order = (0_u32..).zip(&shards).flat_map(|(at, shard)| (0..shard.len).map(move |index| Slot(index * SHARDS + at))).collect();
-        let mut calls = Calls { shards, order, duplicates };
-        calls.sort(texts);
-        calls.lay_down();
+        let places = sorted(&shards, texts);
+        let mut calls = Calls { duplicates, ..Calls::lay_down(shards, &places) };
         let moved = calls.merge_equal_event_ids(texts);
         calls.apply_addenda(&moved, texts);
         calls
     }
+}
+
+/// Where a call lies while they come: a shard, and a place in it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Place(u32);
+
+impl Place {
+    fn new(shard: u32, index: u32) -> Place {
+        Place(index * SHARDS + shard)
+    }
+
+    fn shard(self) -> usize {
+        (self.0 % SHARDS) as usize
+    }
+
+    fn index(self) -> u32 {
+        self.0 / SHARDS
+    }
+
+    fn call(self, shards: &[Shard]) -> Option<&Call> {
+        shards.get(self.shard())?.get(self.index())
+    }
+}
+
+/// The places of all calls in the order of the events table.
+fn sorted(shards: &[Shard], texts: &Texts) -> Vec<Place> {
+    let numbered = (0_u32..).zip(shards).flat_map(|(at, shard)| (0..shard.len).map(move |index| (0, Place::new(at, index))));
+    // With the time at hand few calls have to be looked at.
+    let mut order: Vec<(i64, Place)> = numbered.collect();
+    order.par_iter_mut().for_each(|(time, place)| *time = place.call(shards).map_or(i64::MAX, |call| call.time));
+    order.par_sort_unstable_by(|&(time, place), &(other_time, other)| {
+        time.cmp(&other_time).then_with(|| match (place.call(shards), other.call(shards)) {
+            (Some(a), Some(b)) => a.order(b, texts),
+            _ => Ordering::Equal,
+        })
+    });
+    order.into_iter().map(|(_, place)| place).collect()
 }
 
 /// The one that stands for all slots that `parents` joins with `slot`.
@@ -552,9 +580,14 @@ fn root(parents: &FxHashMap<Slot, Slot>, mut slot: Slot) -> Slot {
 
 /// The kept calls of a scan, by event time, then event id.
 pub struct Calls {
-    shards: Vec<Shard>,
+    /// In that order, so that whoever goes through them goes through memory.
+    chunks: Vec<Vec<Call>>,
+    /// Those that stand.
     order: Vec<Slot>,
     duplicates: u64,
+    /// As of the [`Shard`]s.
+    aliases: Vec<(EventId, Slot)>,
+    addenda: Vec<(EventId, Slot)>,
 }
 
 impl Calls {
@@ -574,37 +607,59 @@ impl Calls {
     }
 
     fn at(&self, slot: Slot) -> Option<&Call> {
-        self.shards.get((slot.0 % SHARDS) as usize)?.get(slot.0 / SHARDS)
+        let at = slot.0 as usize;
+        self.chunks.get(at / CHUNK)?.get(at % CHUNK)
     }
 
     fn at_mut(&mut self, slot: Slot) -> Option<&mut Call> {
-        self.shards.get_mut((slot.0 % SHARDS) as usize)?.get_mut(slot.0 / SHARDS)
+        let at = slot.0 as usize;
+        self.chunks.get_mut(at / CHUNK)?.get_mut(at % CHUNK)
     }
 
-    fn sort(&mut self, texts: &Texts) {
-        // With the time at hand few calls have to be looked at.
-        let mut order: Vec<(i64, Slot)> = self.order.drain(..).map(|slot| (0, slot)).collect();
-        order.par_iter_mut().for_each(|(time, slot)| *time = self.at(*slot).map_or(i64::MAX, |call| call.time));
-        order.par_sort_unstable_by(|&(time, slot), &(other_time, other)| {
-            time.cmp(&other_time).then_with(|| match (self.at(slot), self.at(other)) {
-                (Some(a), Some(b)) => a.order(b, texts),
-                _ => Ordering::Equal,
-            })
-        });
-        self.order.extend(order.into_iter().map(|(_, slot)| slot));
-    }
-
-    /// Puts the calls of each shard in the order of all, so that whoever goes through them goes through memory.
-    fn lay_down(&mut self) {
-        let mut indexes: Vec<Vec<u32>> = self.shards.iter().map(|shard| Vec::with_capacity(shard.len as usize)).collect();
-        for slot in &mut self.order {
-            if let Some(indexes) = indexes.get_mut((slot.0 % SHARDS) as usize) {
-                let index = slot.0 / SHARDS;
-                *slot = Slot(u32::try_from(indexes.len()).unwrap_or(u32::MAX) * SHARDS + slot.0 % SHARDS);
-                indexes.push(index);
+    /// Puts the calls of all shards in the order of `places`: each shard's first, then all of them together, so that never all calls are held twice.
+    fn lay_down(mut shards: Vec<Shard>, places: &[Place]) -> Calls {
+        let mut indexes: Vec<Vec<u32>> = shards.iter().map(|shard| Vec::with_capacity(shard.len as usize)).collect();
+        for place in places {
+            if let Some(indexes) = indexes.get_mut(place.shard()) {
+                indexes.push(place.index());
             }
         }
-        self.shards.par_iter_mut().zip(indexes).for_each(|(shard, indexes)| shard.lay_down(&indexes));
+        shards.par_iter_mut().zip(indexes).for_each(|(shard, indexes)| shard.arrange(&indexes));
+
+        let number = |at: usize| Slot(u32::try_from(at).unwrap_or(u32::MAX));
+        let loose = |of: fn(&Shard) -> &[(EventId, u32)]| {
+            let own =
+                (0_u32..).zip(&shards).flat_map(move |(at, shard)| of(shard).iter().map(move |&(id, index)| (id, Place::new(at, index))));
+            own.collect::<Vec<_>>()
+        };
+        let (aliases, addenda) = (loose(|shard| &shard.aliases), loose(|shard| &shard.addenda));
+        let mut slots: FxHashMap<Place, Slot> = aliases.iter().chain(&addenda).map(|&(_, place)| (place, number(usize::MAX))).collect();
+        if !slots.is_empty() {
+            for (at, place) in places.iter().enumerate() {
+                if let Some(slot) = slots.get_mut(place) {
+                    *slot = number(at);
+                }
+            }
+        }
+        let laid_down =
+            |loose: Vec<(EventId, Place)>| loose.into_iter().filter_map(|(id, place)| Some((id, *slots.get(&place)?))).collect();
+
+        // What a shard's chunk held is given back as soon as it is passed.
+        let mut streams: Vec<_> = shards.into_iter().map(|shard| shard.chunks.into_iter().flatten()).collect();
+        let mut next = |place: &Place| streams.get_mut(place.shard())?.next();
+        let chunk = |places: &[Place]| {
+            let mut chunk = Vec::with_capacity(places.len());
+            chunk.extend(places.iter().filter_map(&mut next));
+            chunk
+        };
+        let chunks = places.chunks(CHUNK).map(chunk).collect();
+        Calls {
+            chunks,
+            order: (0..places.len()).map(number).collect(),
+            duplicates: 0,
+            aliases: laid_down(aliases),
+            addenda: laid_down(addenda),
+        }
     }
 
     /// Merges calls of one event id that had different keys: one copy lost its `sharedEventID` on the way. Returns where those that fell away went.
@@ -621,13 +676,10 @@ impl Calls {
         }
         // An id that gave way to another one may stand elsewhere on its own.
         let mut aliases: FxHashMap<EventId, Slot> = FxHashMap::default();
-        for (at, shard) in (0_u32..).zip(&self.shards) {
-            for &(id, index) in &shard.aliases {
-                let slot = Slot(index * SHARDS + at);
-                match aliases.insert(id, slot) {
-                    Some(other) if other != slot => pairs.push((other, slot)),
-                    _ => {}
-                }
+        for &(id, slot) in &self.aliases {
+            match aliases.insert(id, slot) {
+                Some(other) if other != slot => pairs.push((other, slot)),
+                _ => {}
             }
         }
         if !aliases.is_empty() {
@@ -681,24 +733,18 @@ impl Calls {
 
         let stands = |slot: Slot| moved.get(&slot).copied().unwrap_or(slot);
         let mut targets: FxHashMap<Slot, EventId> = FxHashMap::default();
-        for (at, shard) in (0_u32..).zip(&mut self.shards) {
-            let own = std::mem::take(&mut shard.addenda);
-            targets.extend(own.into_iter().map(|(original, index)| (stands(Slot(index * SHARDS + at)), original)));
-        }
+        targets.extend(std::mem::take(&mut self.addenda).into_iter().map(|(original, slot)| (stands(slot), original)));
         let mut originals: FxHashMap<EventId, Option<Slot>> = targets.values().map(|&original| (original, None)).collect();
         if !originals.is_empty() {
-            for (at, shard) in (0_u32..).zip(&self.shards) {
-                let own = (0..shard.len).filter_map(|index| shard.get(index).map(|call| (call.event_id, index)));
-                for (id, index) in shard.aliases.iter().copied().chain(own) {
-                    if let Some(found) = originals.get_mut(&id) {
-                        *found = Some(stands(Slot(index * SHARDS + at)));
-                    }
+            // Those that fell away too, by their own ids.
+            let own = self.chunks.iter().flatten().zip(0_u32..).map(|(call, at)| (call.event_id, Slot(at)));
+            for (id, slot) in self.aliases.iter().copied().chain(own) {
+                if let Some(found) = originals.get_mut(&id) {
+                    *found = Some(stands(slot));
                 }
             }
         }
-        for shard in &mut self.shards {
-            shard.aliases = Vec::new();
-        }
+        self.aliases = Vec::new();
 
         let found = |id: EventId| originals.get(&id).copied().flatten();
         let mut groups: FxHashMap<Root, Vec<(Slot, usize)>> = FxHashMap::default();
