@@ -164,6 +164,8 @@ pub(super) fn tell_unread(coverage: &Coverage, input: &Input) -> anyhow::Result<
 /// Progress on a terminal; nothing elsewhere.
 pub(super) struct Bar {
     bar: ProgressBar,
+    /// Asked of the bar itself, it takes a lock.
+    shown: bool,
     files: AtomicU64,
     bytes: AtomicU64,
     over: Arc<AtomicBool>,
@@ -173,14 +175,14 @@ impl Bar {
     pub(super) fn new(input: &Input, sources: &[String], reach: &Reach) -> Bar {
         let over = Arc::new(AtomicBool::new(false));
         if input.quiet || input.log_format == Log::Json || !io::stderr().is_terminal() {
-            return Bar { bar: ProgressBar::hidden(), files: AtomicU64::new(0), bytes: AtomicU64::new(0), over };
+            return Bar { bar: ProgressBar::hidden(), shown: false, files: AtomicU64::new(0), bytes: AtomicU64::new(0), over };
         }
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
         let style = |template: &str| ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
         bar.set_style(style("{spinner} {msg} files  {bytes}  {bytes_per_sec}"));
         // What is in S3 is listed once: each request costs.
         if input.sources.iter().any(|source| source.starts_with("s3://")) {
-            return Bar { bar, files: AtomicU64::new(0), bytes: AtomicU64::new(0), over };
+            return Bar { bar, shown: true, files: AtomicU64::new(0), bytes: AtomicU64::new(0), over };
         }
         // Counted beside the reading, so that reading never waits for the count.
         let (sources, reach, counter, stop) = (sources.to_vec(), reach.clone(), bar.clone(), Arc::clone(&over));
@@ -198,11 +200,11 @@ impl Bar {
             counter.set_length(total);
             counter.set_style(style("{spinner} {msg} files  {bytes} of {total_bytes}  {bytes_per_sec}  {eta} left  {wide_bar}"));
         });
-        Bar { bar, files: AtomicU64::new(0), bytes: AtomicU64::new(0), over }
+        Bar { bar, shown: true, files: AtomicU64::new(0), bytes: AtomicU64::new(0), over }
     }
 
     pub(super) fn show(&self, progress: Progress) {
-        if !self.bar.is_hidden() {
+        if self.shown {
             // Threads report in no order: the figures never go back.
             let files = self.files.fetch_max(progress.files, Ordering::Relaxed).max(progress.files);
             let bytes = self.bytes.fetch_max(progress.bytes, Ordering::Relaxed).max(progress.bytes);

@@ -314,21 +314,27 @@ struct Queue<'a> {
     listing: Listing,
     recorder: Option<&'a dyn Recorder>,
     listed: u32,
-    /// Size and number of the files waiting, the earlier first among equals.
-    largest: BinaryHeap<(Option<u64>, std::cmp::Reverse<u32>)>,
-    waiting: FxHashMap<u32, LogFile>,
+    /// Size and number of the files waiting, the earlier first among equals, and where in `waiting` they are.
+    largest: BinaryHeap<(Option<u64>, std::cmp::Reverse<u32>, usize)>,
+    waiting: Vec<Option<LogFile>>,
+    /// Where nothing is waiting.
+    free: Vec<usize>,
     coverage: Coverage,
 }
 
 impl Queue<'_> {
     /// The largest of the files listed so far.
     fn next(&mut self) -> Option<LogFile> {
-        while self.waiting.len() < self.listing.ahead() {
+        while self.largest.len() < self.listing.ahead() {
             let Some(entry) = self.listing.next() else { break };
             match entry {
                 Entry::File(file) => {
-                    self.largest.push((file.bytes, std::cmp::Reverse(self.listed)));
-                    self.waiting.insert(self.listed, file);
+                    let at = self.free.pop().unwrap_or(self.waiting.len());
+                    self.largest.push((file.bytes, std::cmp::Reverse(self.listed), at));
+                    match self.waiting.get_mut(at) {
+                        Some(place) => *place = Some(file),
+                        None => self.waiting.push(Some(file)),
+                    }
                     self.listed = self.listed.wrapping_add(1);
                 }
                 Entry::Skipped { folder, .. } => {
@@ -347,8 +353,9 @@ impl Queue<'_> {
                 }
             }
         }
-        let (_, std::cmp::Reverse(number)) = self.largest.pop()?;
-        self.waiting.remove(&number)
+        let (_, _, at) = self.largest.pop()?;
+        self.free.push(at);
+        self.waiting.get_mut(at)?.take()
     }
 }
 
@@ -396,7 +403,8 @@ impl Scanner {
             recorder,
             listed: 0,
             largest: BinaryHeap::new(),
-            waiting: FxHashMap::default(),
+            waiting: Vec::new(),
+            free: Vec::new(),
             coverage: Coverage::default(),
         });
         let threads = rayon::current_num_threads();

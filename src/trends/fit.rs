@@ -134,16 +134,34 @@ pub(super) fn slope(spots: &[Spot]) -> Option<f64> {
     median(&mut slopes)
 }
 
-/// The Theil-Sen line (Sen 1968) through `spots`, oldest first; None for less than 3 spots or days.
-///
-/// `dependence` is the correlation of neighbouring days, `fitted` the number of effects already taken out of the values: both widen
-/// the intervals and lower the score (Hamed & Rao 1998, with the dependence of a first-order process).
-pub(super) fn line(spots: &[Spot], dependence: f64, fitted: f64) -> Option<Line> {
-    let count = spots.len();
-    if count < 3 {
-        return None;
+/// The middle of some spots, without how certain it is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Middle {
+    /// As of the [`Line`].
+    pub slope: f64,
+    centre_day: f64,
+    centre_percent: f64,
+}
+
+impl Middle {
+    /// As [`Line::at`].
+    pub fn at(&self, day: f64) -> f64 {
+        self.centre_percent + self.slope * (day - self.centre_day)
     }
-    let mut slopes = Vec::with_capacity(count * (count - 1) / 2);
+
+    /// Through `spots`, by their Theil-Sen slope; with it the level of each spot, moved to the middle day along that slope, in any order.
+    fn of(spots: &[Spot], slope: f64) -> Option<(Middle, Vec<f64>)> {
+        let centre_day = spots.iter().map(|spot| spot.day).sum::<f64>() / spots.len() as f64;
+        let mut levels: Vec<f64> = spots.iter().map(|spot| spot.percent - slope * (spot.day - centre_day)).collect();
+        let centre_percent = median(&mut levels)?;
+        Some((Middle { slope, centre_day, centre_percent }, levels))
+    }
+}
+
+/// The slope of each two spots of different days, and by how many of them more rise than fall.
+fn slopes(spots: &[Spot]) -> (Vec<f64>, f64) {
+    let count = spots.len();
+    let mut slopes = Vec::with_capacity(count * count.saturating_sub(1) / 2);
     let mut kendall = 0.0;
     for (index, one) in spots.iter().enumerate() {
         for other in spots.iter().skip(index + 1) {
@@ -154,6 +172,34 @@ pub(super) fn line(spots: &[Spot], dependence: f64, fitted: f64) -> Option<Line>
             }
         }
     }
+    (slopes, kendall)
+}
+
+/// What [`line`] goes through, at less than half the cost; None for less than 3 spots or days.
+pub(super) fn middle(spots: &[Spot]) -> Option<Middle> {
+    let (mut slopes, _) = slopes(spots);
+    let slope = median(&mut slopes).filter(|_| spots.len() >= 3)?;
+    Middle::of(spots, slope).map(|(middle, _)| middle)
+}
+
+/// Of values that a [`median`] was taken of, the one that `rank` values are not above: looked for on its own side of the middle.
+fn ranked(values: &mut [f64], rank: usize) -> Option<f64> {
+    let middle = values.len() / 2;
+    let (below, upper) = values.split_at_mut_checked(middle)?;
+    let (side, rank) = if rank < middle { (below, rank) } else { (upper, rank - middle) };
+    (rank < side.len()).then(|| *side.select_nth_unstable_by(rank, f64::total_cmp).1)
+}
+
+/// The Theil-Sen line (Sen 1968) through `spots`, oldest first; None for less than 3 spots or days.
+///
+/// `dependence` is the correlation of neighbouring days, `fitted` the number of effects already taken out of the values: both widen
+/// the intervals and lower the score (Hamed & Rao 1998, with the dependence of a first-order process).
+pub(super) fn line(spots: &[Spot], dependence: f64, fitted: f64) -> Option<Line> {
+    let count = spots.len();
+    if count < 3 {
+        return None;
+    }
+    let (mut slopes, kendall) = slopes(spots);
     let slope = median(&mut slopes)?;
     let n = count as f64;
     let freedom = n / (n - fitted).max(1.0);
@@ -165,13 +211,11 @@ pub(super) fn line(spots: &[Spot], dependence: f64, fitted: f64) -> Option<Line>
     let reach = Z_95 * kendall_deviation;
     let low_rank = ((pairs - reach) / 2.0 - 1.0).floor().clamp(0.0, pairs - 1.0);
     let high_rank = ((pairs + reach) / 2.0).ceil().clamp(0.0, pairs - 1.0);
-    let slope_low = *slopes.select_nth_unstable_by(low_rank as usize, f64::total_cmp).1;
-    let slope_high = *slopes.select_nth_unstable_by(high_rank as usize, f64::total_cmp).1;
+    let slope_low = ranked(&mut slopes, low_rank as usize)?;
+    let slope_high = ranked(&mut slopes, high_rank as usize)?;
 
-    let centre_day = spots.iter().map(|spot| spot.day).sum::<f64>() / n;
-    let mut levels: Vec<f64> = spots.iter().map(|spot| spot.percent - slope * (spot.day - centre_day)).collect();
+    let (Middle { centre_day, centre_percent, .. }, levels) = Middle::of(spots, slope)?;
     let spread = deviation(&levels);
-    let centre_percent = median(&mut levels)?;
     // The variance of a median is pi/2 that of a mean.
     let mean_inflation = (1.0 + dependence) / (1.0 - dependence);
     let centre_error = spread * (std::f64::consts::FRAC_PI_2 * mean_inflation * freedom / n).sqrt();
@@ -223,4 +267,48 @@ pub(super) fn dependence(stretches: &[Vec<f64>]) -> f64 {
     let raw = products / squares;
     let corrected = raw + stretches.len() as f64 * (2.0 + 4.0 * raw.max(0.0)) / all.len() as f64;
     corrected.clamp(0.0, 0.9)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn ranks_are_those_of_the_sorted_values(
+            mut values in proptest::collection::vec(prop_oneof![-5.0_f64..5.0, (-3_i32..3).prop_map(f64::from)], 1..60),
+            ranks in proptest::collection::vec(0_usize..60, 1..6),
+        ) {
+            let mut sorted = values.clone();
+            sorted.sort_by(f64::total_cmp);
+            let middle = values.len() / 2;
+            let expected = if values.len().is_multiple_of(2) { (sorted[middle - 1] + sorted[middle]) / 2.0 } else { sorted[middle] };
+            prop_assert_eq!(median(&mut values), Some(expected));
+            for rank in ranks {
+                prop_assert_eq!(ranked(&mut values, rank), sorted.get(rank).copied());
+            }
+        }
+
+        #[test]
+        fn a_line_goes_through_the_middle(rises in proptest::collection::vec(-3_i32..4, 0..40), gap in 1_i32..4) {
+            let mut percent = 50.0;
+            let spots: Vec<Spot> = (0..)
+                .zip(&rises)
+                .map(|(at, rise)| {
+                    percent += f64::from(*rise);
+                    Spot { day: f64::from(at * gap), percent }
+                })
+                .collect();
+            let (line, middle) = (line(&spots, 0.3, 1.0), middle(&spots));
+            prop_assert_eq!(line.is_some(), middle.is_some());
+            prop_assert_eq!(line.is_some(), spots.len() >= 3);
+            if let (Some(line), Some(middle)) = (line, middle) {
+                prop_assert_eq!(Some(line.slope), slope(&spots));
+                prop_assert_eq!(line.at(7.0).to_bits(), middle.at(7.0).to_bits());
+                prop_assert!(line.slope_low <= line.slope && line.slope <= line.slope_high);
+            }
+        }
+    }
 }

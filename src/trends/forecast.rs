@@ -1,6 +1,6 @@
 //! The trend of a series: how fast it grows, by what, and when it reaches the limit.
 
-use super::fit::{self, Line, Spot, Z_95};
+use super::fit::{self, Line, Middle, Spot, Z_95};
 use super::stretches::{STRETCH_LEAST, noise, one_step, stretches, without_spikes};
 use super::{Day, Part};
 
@@ -122,13 +122,14 @@ fn course(spots: &[Spot]) -> Option<Course> {
     let smooth = without_spikes(&level, noise);
     let starts = stretches(&smooth, noise);
     let pieces = cut(&level, &starts);
-    // Lines with no dependence yet: only their residuals are wanted.
-    let rough: Vec<Line> = pieces.iter().filter_map(|piece| fit::line(piece, 0.0, 0.0)).collect();
-    let dependence = fit::dependence(&residuals(&pieces, &rough));
+    let middles: Vec<Middle> = pieces.iter().filter_map(|piece| fit::middle(piece)).collect();
+    let dependence = fit::dependence(&residuals(&pieces, &middles));
     // Effects were taken out of all spots; a stretch pays its share.
     let fitted = |count: usize| weekdays as f64 * count as f64 / level.len() as f64;
 
-    let lines: Vec<Line> = pieces.iter().filter_map(|piece| fit::line(piece, dependence, fitted(piece.len()))).collect();
+    // Of one stretch alone it is the line of the run.
+    let several = pieces.iter().filter(|_| pieces.len() > 1);
+    let lines: Vec<Line> = several.filter_map(|piece| fit::line(piece, dependence, fitted(piece.len()))).collect();
     // The longest run of stretches up to now that one line fits: a break that chance made costs no certainty.
     for (index, start) in starts.iter().copied().enumerate() {
         let run = level.get(start..)?;
@@ -142,8 +143,8 @@ fn course(spots: &[Spot]) -> Option<Course> {
             && let Some(start) = staircase(&pieces, noise).or_else(|| staircase_but_newest(&level, &smooth, noise))
         {
             let stairs = level.get(start..)?;
-            let rough = fit::line(stairs, 0.0, 0.0)?;
-            let dependence = fit::dependence(&residuals(&[stairs], &[rough]));
+            let middle = fit::middle(stairs)?;
+            let dependence = fit::dependence(&residuals(&[stairs], &[middle]));
             let line = fit::line(stairs, dependence, fitted(stairs.len()))?;
             return Some(Course { line, start, is_step: false });
         }
@@ -163,17 +164,17 @@ fn agrees(line: &Line, piece: &Line) -> bool {
     (piece.slope_low..=piece.slope_high).contains(&line.slope) && off <= Z_95 * piece.centre_error
 }
 
-fn residuals(pieces: &[&[Spot]], lines: &[Line]) -> Vec<Vec<f64>> {
-    let of = |(piece, line): (&&[Spot], &Line)| piece.iter().map(|spot| spot.percent - line.at(spot.day)).collect();
-    pieces.iter().zip(lines).map(of).collect()
+fn residuals(pieces: &[&[Spot]], middles: &[Middle]) -> Vec<Vec<f64>> {
+    let of = |(piece, middle): (&&[Spot], &Middle)| piece.iter().map(|spot| spot.percent - middle.at(spot.day)).collect();
+    pieces.iter().zip(middles).map(of).collect()
 }
 
 /// Where a staircase that still goes on begins, as an index of the first spot: at least [`STEPS_LEAST`] steps up with none down
 /// between stretches that do not fall, the last of them not longer ago than the pace of the others allows.
 fn staircase(pieces: &[&[Spot]], noise: f64) -> Option<usize> {
-    let lines: Vec<Line> = pieces.iter().filter_map(|piece| fit::line(piece, 0.0, 0.0)).collect();
+    let middles: Vec<Middle> = pieces.iter().filter_map(|piece| fit::middle(piece)).collect();
     let mut steps = Vec::new();
-    for ((before, after), (low, high)) in pieces.iter().zip(pieces.iter().skip(1)).zip(lines.iter().zip(lines.iter().skip(1))).rev() {
+    for ((before, after), (low, high)) in pieces.iter().zip(pieces.iter().skip(1)).zip(middles.iter().zip(middles.iter().skip(1))).rev() {
         let day = (before.last()?.day + after.first()?.day) / 2.0;
         let step = high.at(day) - low.at(day);
         let fall = -(low.slope * span(before)).min(high.slope * span(after));
