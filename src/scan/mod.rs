@@ -314,11 +314,11 @@ struct Queue<'a> {
     listing: Listing,
     recorder: Option<&'a dyn Recorder>,
     listed: u32,
-    /// Size and number of the files waiting, the earlier first among equals, and where in `waiting` they are.
-    largest: BinaryHeap<(Option<u64>, std::cmp::Reverse<u32>, usize)>,
+    /// Of the files waiting one more than the size, 0 where that is unknown, and the number, the earlier first among equals; and where in `waiting` they are.
+    largest: BinaryHeap<(u64, std::cmp::Reverse<u32>, u32)>,
     waiting: Vec<Option<LogFile>>,
     /// Where nothing is waiting.
-    free: Vec<usize>,
+    free: Vec<u32>,
     coverage: Coverage,
 }
 
@@ -329,9 +329,10 @@ impl Queue<'_> {
             let Some(entry) = self.listing.next() else { break };
             match entry {
                 Entry::File(file) => {
-                    let at = self.free.pop().unwrap_or(self.waiting.len());
-                    self.largest.push((file.bytes, std::cmp::Reverse(self.listed), at));
-                    match self.waiting.get_mut(at) {
+                    let at = self.free.pop().or_else(|| u32::try_from(self.waiting.len()).ok()).unwrap_or(u32::MAX);
+                    let size = file.bytes.map_or(0, |bytes| bytes.saturating_add(1));
+                    self.largest.push((size, std::cmp::Reverse(self.listed), at));
+                    match self.waiting.get_mut(at as usize) {
                         Some(place) => *place = Some(file),
                         None => self.waiting.push(Some(file)),
                     }
@@ -355,7 +356,7 @@ impl Queue<'_> {
         }
         let (_, _, at) = self.largest.pop()?;
         self.free.push(at);
-        self.waiting.get_mut(at)?.take()
+        self.waiting.get_mut(at as usize)?.take()
     }
 }
 

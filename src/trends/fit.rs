@@ -128,10 +128,7 @@ impl Line {
 
 /// The Theil-Sen slope of `spots`, oldest first, in points a day; None for less than 2 days.
 pub(super) fn slope(spots: &[Spot]) -> Option<f64> {
-    let pairs = spots.iter().enumerate().flat_map(|(index, one)| spots.iter().skip(index + 1).map(move |other| (one, other)));
-    let mut slopes: Vec<f64> =
-        pairs.map(|(one, other)| (other.percent - one.percent) / (other.day - one.day)).filter(|slope| slope.is_finite()).collect();
-    median(&mut slopes)
+    median(&mut slopes(spots).0)
 }
 
 /// The middle of some spots, without how certain it is.
