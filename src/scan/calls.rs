@@ -391,6 +391,8 @@ pub struct Slot(u32);
 const SHARDS: u32 = 64;
 /// Calls are kept in chunks, so that growing never copies them and no capacity lies idle.
 const CHUNK: usize = 1024;
+/// Calls that are laid down before what held them is given back: 8 MB.
+const LAID_DOWN: usize = 64 * CHUNK;
 
 #[derive(Default)]
 struct Shard {
@@ -644,15 +646,35 @@ impl Calls {
         let laid_down =
             |loose: Vec<(EventId, Place)>| loose.into_iter().filter_map(|(id, place)| Some((id, *slots.get(&place)?))).collect();
 
-        // What a shard's chunk held is given back as soon as it is passed.
-        let mut streams: Vec<_> = shards.into_iter().map(|shard| shard.chunks.into_iter().flatten()).collect();
-        let mut next = |place: &Place| streams.get_mut(place.shard())?.next();
-        let chunk = |places: &[Place]| {
-            let mut chunk = Vec::with_capacity(places.len());
-            chunk.extend(places.iter().filter_map(&mut next));
-            chunk
-        };
-        let chunks = places.chunks(CHUNK).map(chunk).collect();
+        // How many calls of each shard have been laid down.
+        let mut cursors = [0_u32; SHARDS as usize];
+        let mut chunks: Vec<Vec<Call>> = Vec::with_capacity(places.len().div_ceil(CHUNK));
+        for places in places.chunks(LAID_DOWN) {
+            let before = places.chunks(CHUNK).map(|places| {
+                let before = cursors;
+                for place in places {
+                    if let Some(cursor) = cursors.get_mut(place.shard()) {
+                        *cursor += 1;
+                    }
+                }
+                before
+            });
+            let parts: Vec<_> = places.chunks(CHUNK).zip(before.collect::<Vec<_>>()).collect();
+            chunks.par_extend(parts.into_par_iter().with_max_len(1).map(|(places, mut cursors)| {
+                let next = |place: &Place| {
+                    let cursor = cursors.get_mut(place.shard())?;
+                    let call = shards.get(place.shard())?.get(*cursor).copied();
+                    *cursor += 1;
+                    call
+                };
+                let mut chunk = Vec::with_capacity(places.len());
+                chunk.extend(places.iter().filter_map(next));
+                chunk
+            }));
+            for (shard, &cursor) in shards.iter_mut().zip(&cursors) {
+                shard.chunks.iter_mut().take(cursor as usize / CHUNK).for_each(|chunk| *chunk = Vec::new());
+            }
+        }
         Calls {
             chunks,
             order: (0..places.len()).map(number).collect(),
