@@ -378,7 +378,7 @@ fn look_through(
             depth = depth + 2 * opened - own.count;
             waiting = waiting.with(own);
         } else {
-            // The record may end in this block.
+            // The record may end in this block, or more brackets wait than can.
             (depth, waiting) = run.end(&Block { offset, depth, opening, closing, sts: masks.sts }, own, waiting)?;
         }
         at += BLOCK;

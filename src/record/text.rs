@@ -200,12 +200,10 @@ impl<'a> Text<'a> {
         let Some(free) = self.buffers.input.get_mut(self.input.end..) else {
             return Ok(());
         };
-        let room = free.len();
         let bytes = read_some(self.content, free)?;
         self.input.end += bytes;
         self.read += bytes as u64;
-        // Where there was room for more than the file is known to have, a further read would say so: one call to the system less for a small file.
-        self.input_ended = bytes == 0 || (bytes < room && self.file_bytes == Some(self.read));
+        self.input_ended = bytes == 0;
         Ok(())
     }
 

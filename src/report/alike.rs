@@ -36,30 +36,28 @@ const MOST: usize = 1 << 15;
 impl<T: Copy + Send + Sync> Alike<T> {
     /// Finds which of `items` have equal keys. None where too few have.
     pub(super) fn of<K: Copy + Eq + Hash + Send + Sync>(items: &[T], key: impl Fn(&T) -> Option<K> + Sync) -> Option<Alike<T>> {
-        let parts: Vec<Part<K, T>> = items.par_chunks(PART_ITEMS).map(|items| Part::of(items, &key)).collect::<Option<_>>()?;
+        let mut alike = Alike { items: Vec::with_capacity(items.len()), first: Vec::new() };
         let mut numbers: FxHashMap<K, u32> = FxHashMap::default();
-        let mut first: Vec<T> = Vec::new();
-        let mut of_parts = Vec::with_capacity(parts.len());
-        for part in &parts {
-            let mut of_part = Vec::with_capacity(part.first.len());
-            for &(key, item) in &part.first {
-                let number = *numbers.entry(key).or_insert_with(|| {
-                    first.push(item);
-                    u32::try_from(first.len() - 1).unwrap_or(u32::MAX)
-                });
-                of_part.push(number);
+        // As many parts at a time as there are threads, so that what a part has is given up soon.
+        for items in items.chunks(PART_ITEMS * rayon::current_num_threads()) {
+            let parts: Vec<Part<K, T>> = items.par_chunks(PART_ITEMS).map(|items| Part::of(items, &key)).collect::<Option<_>>()?;
+            for (items, part) in items.chunks(PART_ITEMS).zip(parts) {
+                let mut of_part = Vec::with_capacity(part.first.len());
+                for (key, item) in part.first {
+                    let number = *numbers.entry(key).or_insert_with(|| {
+                        alike.first.push(item);
+                        u32::try_from(alike.first.len() - 1).unwrap_or(u32::MAX)
+                    });
+                    of_part.push(number);
+                }
+                if alike.first.len() > MOST {
+                    return None;
+                }
+                let number = |own: u32| of_part.get(own as usize).copied().unwrap_or(u32::MAX);
+                alike.items.extend(items.iter().zip(part.numbers).map(|(&item, own)| (item, number(own))));
             }
-            of_parts.push(of_part);
         }
-        if first.len() > MOST || LEAST_ALIKE * first.len() > items.len() {
-            return None;
-        }
-        let mut numbered = Vec::with_capacity(items.len());
-        for ((items, part), of_part) in items.chunks(PART_ITEMS).zip(parts).zip(of_parts) {
-            let number = |own: u32| of_part.get(own as usize).copied().unwrap_or(u32::MAX);
-            numbered.extend(items.iter().zip(part.numbers).map(|(&item, own)| (item, number(own))));
-        }
-        Some(Alike { items: numbered, first })
+        (LEAST_ALIKE * alike.first.len() <= items.len()).then_some(alike)
     }
 }
 

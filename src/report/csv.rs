@@ -99,7 +99,10 @@ fn write_cell(line: &mut Vec<u8>, cell: &Cell<'_>, common: Option<&Common>) {
         Cell::Count(Some(number)) => line.extend_from_slice(itoa::Buffer::new().format(number).as_bytes()),
         Cell::Decimal(Some(value)) => write_decimal(line, value),
         Cell::Flag(flag) => line.extend_from_slice(if flag { b"true" } else { b"false" }),
-        Cell::Common(number) => line.extend_from_slice(common.map_or(&[][..], |common| common.csv(number))),
+        Cell::Common(number) => {
+            debug_assert!(common.is_some(), "a row has cells in common with none");
+            line.extend_from_slice(common.map_or(&[][..], |common| common.csv(number)));
+        }
         Cell::Text(None) | Cell::Time(None) | Cell::Date(None) | Cell::Count(None) | Cell::Decimal(None) => {}
     }
 }

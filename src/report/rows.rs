@@ -103,6 +103,7 @@ impl Rows {
             Values::Text(texts) => texts::repeated(texts, numbers, otherwise),
             Values::Long(values) => (each(values, numbers).collect::<PrimitiveArray<i64>>().to(dtype).boxed(), otherwise),
             Values::Days(values) => (each(values, numbers).collect::<PrimitiveArray<i32>>().to(dtype).boxed(), otherwise),
+            // As in [`array`].
             Values::Decimal(values) => (each(values, numbers).collect::<PrimitiveArray<f64>>().to(dtype).boxed(), Encoding::Plain),
             Values::Flag(values) => {
                 let flags = numbers.map(|number| values.get(number as usize).copied().unwrap_or_default());

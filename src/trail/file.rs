@@ -72,7 +72,7 @@ impl LogFile {
                 if self.bytes.is_none() && path.is_dir() {
                     return Err(io::Error::from(io::ErrorKind::IsADirectory));
                 }
-                File::open(path).map(Content::File)
+                Ok(Content::Disk(Disk { file: File::open(path)?, left: self.bytes, ended: false }))
             }
         }
     }
@@ -86,19 +86,65 @@ impl LogFile {
 #[derive(Debug)]
 pub enum Content {
     /// A file or a named pipe.
-    File(File),
+    Disk(Disk),
     /// Standard input.
     Stdin(Stdin),
     /// An object in S3.
     S3(Body),
 }
 
+/// An opened file on disk.
+#[derive(Debug)]
+pub struct Disk {
+    file: File,
+    /// Bytes that were listed and not yet read; None where that is not known, or the file has more.
+    left: Option<u64>,
+    /// When the last of them came there was room for more: to ask once more is one call to the system more for each small file.
+    ended: bool,
+}
+
+impl Read for Disk {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.ended {
+            return Ok(0);
+        }
+        let bytes = self.file.read(buffer)?;
+        self.left = self.left.and_then(|left| left.checked_sub(bytes as u64));
+        self.ended = self.left == Some(0) && bytes < buffer.len();
+        Ok(bytes)
+    }
+}
+
 impl Read for Content {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
-            Content::File(file) => file.read(buffer),
+            Content::Disk(file) => file.read(buffer),
             Content::Stdin(stdin) => stdin.read(buffer),
             Content::S3(body) => body.read(buffer),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_read_to_its_end_whatever_size_it_was_listed_with() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), [7; 100]).unwrap();
+        for listed in [None, Some(0), Some(1), Some(60), Some(99), Some(100), Some(101), Some(1000)] {
+            for room in [1, 30, 60, 99, 100, 101, 1000] {
+                let mut content = LogFile::at(file.path().to_owned(), true, listed, 0).open().unwrap();
+                let (mut buffer, mut read) = (vec![0; room], Vec::new());
+                loop {
+                    match content.read(&mut buffer).unwrap() {
+                        0 => break,
+                        bytes => read.extend_from_slice(&buffer[..bytes]),
+                    }
+                }
+                assert_eq!(read, [7; 100], "{listed:?} {room}");
+            }
         }
     }
 }

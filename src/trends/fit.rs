@@ -179,7 +179,7 @@ pub(super) fn middle(spots: &[Spot]) -> Option<Middle> {
     Middle::of(spots, slope).map(|(middle, _)| middle)
 }
 
-/// Of values that a [`median`] was taken of, the one that `rank` values are not above: looked for on its own side of the middle.
+/// The value that stands at `rank` when `values` are sorted, from 0. A [`median`] was taken of them, so that it is looked for on its own side of the middle.
 fn ranked(values: &mut [f64], rank: usize) -> Option<f64> {
     let middle = values.len() / 2;
     let (below, upper) = values.split_at_mut_checked(middle)?;
